@@ -1,0 +1,46 @@
+namespace SpegelDapr.Contracts;
+
+/// <summary>The topics of a location.</summary>
+public static class LayerTopics
+{
+    /// <summary>Where the discoveries of a location publish their <see cref="LayerEvent"/>s, on <see cref="DaprNames.LayerEvents"/>.</summary>
+    public static string Events(Location location) => $"layers.{location.Region}.{location.Zone}";
+
+    /// <summary>Where resolvers ask the discoveries of a location for snapshots, on <see cref="DaprNames.LayerSync"/>.</summary>
+    public static string Sync(Location location) => $"layer-sync.{location.Region}.{location.Zone}";
+}
+
+/// <summary>Names of Dapr components and app ids that services and component YAML agree on.</summary>
+public static class DaprNames
+{
+    /// <summary>The pub/sub component of layer events. Its consumer group is the app id, so the replicas of a resolver share the work.</summary>
+    public const string LayerEvents = "layer-events";
+
+    /// <summary>
+    /// The pub/sub component of requests for snapshots. Discoveries of one zone share an app id, yet each must receive every request, so
+    /// its <c>consumerID</c> is unique to each sidecar.
+    /// </summary>
+    public const string LayerSync = "layer-sync";
+
+    /// <summary>The state store of leases and holders.</summary>
+    public const string HolderStore = "holder-store";
+
+    /// <summary>The app id of the discoveries of a zone.</summary>
+    public static string Discovery(string zone) => $"discovery-{zone}";
+
+    /// <summary>The app id of the resolvers of a zone.</summary>
+    public static string Resolver(string zone) => $"resolver-{zone}";
+}
+
+/// <summary>HTTP headers of our own, between blob services and towards whoever pulls.</summary>
+public static class SpegelHeaders
+{
+    /// <summary>On a request: the name of the node whose blob asks. Such a request is answered from local content only, so none goes in circles.</summary>
+    public const string Peer = "Spegel-Dapr-Peer";
+
+    /// <summary>On an answer: the <see cref="Contracts.Tier"/> its bytes come from.</summary>
+    public const string Tier = "Spegel-Dapr-Tier";
+
+    /// <summary>On an answer: the name of the node its bytes come from.</summary>
+    public const string Holder = "Spegel-Dapr-Holder";
+}

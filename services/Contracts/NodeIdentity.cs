@@ -1,0 +1,88 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
+
+namespace SpegelDapr.Contracts;
+
+/// <summary>Who a node is and where it can be reached.</summary>
+/// <param name="Name">The node's name, unique in the cluster.</param>
+/// <param name="Location">Its region and zone.</param>
+/// <param name="Address">Where other nodes reach its blob service.</param>
+public sealed record NodeIdentity(NodeName Name, Location Location, BlobAddress Address);
+
+/// <summary>A Kubernetes node's name: an RFC 1123 subdomain, lower case, at most 253 characters.</summary>
+[JsonConverter(typeof(NodeNameJsonConverter))]
+public readonly partial record struct NodeName : IParsedText<NodeName>
+{
+    private readonly string? _text;
+
+    private NodeName(string text) => _text = text;
+
+    /// <inheritdoc/>
+    public static string Form => "a node name: lower-case letters, digits, dashes and dots, at most 253 characters";
+
+    /// <inheritdoc/>
+    public static bool TryParse([NotNullWhen(true)] string? text, out NodeName value)
+    {
+        var isName = text is { Length: <= 253 } && Grammar.IsMatch(text);
+        value = isName ? new NodeName(text!) : default;
+        return isName;
+    }
+
+    /// <summary>Parses a node's name.</summary>
+    /// <exception cref="FormatException"><paramref name="text"/> is not a node name.</exception>
+    public static NodeName Parse(string text) => ParsedText.Parse<NodeName>(text);
+
+    /// <summary>The name; empty for the default value.</summary>
+    public override string ToString() => _text ?? "";
+
+    [GeneratedRegex(@"\A[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*\z", RegexOptions.CultureInvariant)]
+    private static partial Regex Grammar { get; }
+}
+
+/// <summary>
+/// Where other nodes reach a blob service: <c>http://host:port</c> or <c>https://host:port</c> and nothing else, so that an address out of
+/// an event can lead a request to no other path.
+/// </summary>
+[JsonConverter(typeof(BlobAddressJsonConverter))]
+public readonly record struct BlobAddress : IParsedText<BlobAddress>
+{
+    private const int LongestAddress = 300;
+
+    private readonly Uri? _uri;
+
+    private BlobAddress(Uri uri) => _uri = uri;
+
+    /// <inheritdoc/>
+    public static string Form => "a blob address, http://host:port";
+
+    /// <summary>The address as the base of requests, with <c>/</c> as its path.</summary>
+    public Uri Uri => _uri ?? throw new InvalidOperationException("A default BlobAddress has no value.");
+
+    /// <inheritdoc/>
+    public static bool TryParse([NotNullWhen(true)] string? text, out BlobAddress value)
+    {
+        value = default;
+        if (text is null or { Length: > LongestAddress }
+            || !Uri.TryCreate(text, UriKind.Absolute, out var uri)
+            || (uri.Scheme != Uri.UriSchemeHttp && uri.Scheme != Uri.UriSchemeHttps)
+            || uri.Host.Length == 0
+            || uri.Port == 0
+            || uri.UserInfo.Length > 0
+            || uri.PathAndQuery != "/"
+            || uri.Fragment.Length > 0)
+        {
+            return false;
+        }
+
+        value = new BlobAddress(uri);
+        return true;
+    }
+
+    /// <summary>Parses an address.</summary>
+    /// <exception cref="FormatException"><paramref name="text"/> is not a blob address.</exception>
+    public static BlobAddress Parse(string text) => ParsedText.Parse<BlobAddress>(text);
+
+    /// <summary>The address without a trailing slash; empty for the default value.</summary>
+    public override string ToString() => _uri?.GetLeftPart(UriPartial.Authority) ?? "";
+}

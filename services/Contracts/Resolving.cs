@@ -1,0 +1,29 @@
+namespace SpegelDapr.Contracts;
+
+/// <summary>A question to a resolver: who holds these keys? Posted to its method <see cref="Method"/>.</summary>
+/// <param name="Node">The node that asks; it is never among the holders of the answer.</param>
+/// <param name="Location">Where it is: holders are ordered by their tier from here.</param>
+/// <param name="Keys">What is looked up; at most <see cref="MaxKeys"/>.</param>
+public sealed record ResolveRequest(NodeName Node, Location Location, IReadOnlyList<ContentKey> Keys)
+{
+    /// <summary>The resolver's method, under Dapr service invocation.</summary>
+    public const string Method = "v1/resolve";
+
+    /// <summary>The most keys of one question.</summary>
+    public const int MaxKeys = 512;
+}
+
+/// <summary>A resolver's answer.</summary>
+/// <param name="Keys">One answer for each key, in the order of the question.</param>
+public sealed record ResolveAnswer(IReadOnlyList<ResolvedKey> Keys);
+
+/// <summary>Who holds a key.</summary>
+/// <param name="Key">The key as asked.</param>
+/// <param name="Holders">The holders in the order in which to try them; empty when there are none in reach.</param>
+/// <param name="Digest">For a tag, the digest it stands for; null when nobody in reach knows the tag.</param>
+public sealed record ResolvedKey(ContentKey Key, IReadOnlyList<Holder> Holders, Digest? Digest = null);
+
+/// <summary>A node that has a key complete on disk.</summary>
+/// <param name="Node">Who it is and where its blob service is reached.</param>
+/// <param name="Tier">How far it is from the node that asked.</param>
+public sealed record Holder(NodeIdentity Node, Tier Tier);

@@ -1,0 +1,70 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using OpenTelemetry.Metrics;
+
+namespace SpegelDapr.ServiceDefaults;
+
+/// <summary>What every service has: logging, metrics, health, a Dapr client and a time provider.</summary>
+public static class ServiceDefaultsExtensions
+{
+    /// <summary>Health checks with this tag decide readiness.</summary>
+    public const string ReadyTag = "ready";
+
+    /// <summary>
+    /// Adds the defaults and the listeners: <paramref name="serviceUrlKey"/> is the setting of the service's own listener, and
+    /// <c>Telemetry:Url</c> that of <c>/metrics</c>, <c>/healthz</c> and <c>/readyz</c>, which answers nothing else.
+    /// </summary>
+    public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder, string serviceUrlKey)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        builder.WebHost.UseUrls(
+            ListenUrl.Read(builder.Configuration, serviceUrlKey).ToString(),
+            ListenUrl.Read(builder.Configuration, TelemetryUrlKey).ToString());
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+        builder.Logging.ClearProviders().AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+            console.UseUtcTimestamp = true;
+        });
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
+        builder.Services.TryAddSingleton(TimeProvider.System);
+        builder.Services.AddDaprClient();
+        builder.Services.AddHealthChecks();
+        builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics
+            .AddMeter("SpegelDapr.*")
+            .AddRuntimeInstrumentation()
+            .AddPrometheusExporter());
+        return builder;
+    }
+
+    /// <summary>
+    /// Answers the telemetry listener. It is told apart by the local port, not by the Host header, which whoever asks may choose. Call it
+    /// before anything else is mapped.
+    /// </summary>
+    public static WebApplication UseTelemetry(this WebApplication app)
+    {
+        ArgumentNullException.ThrowIfNull(app);
+        var port = ListenUrl.Read(app.Configuration, TelemetryUrlKey).Port;
+        app.MapWhen(
+            context => context.Connection.LocalPort == port,
+            telemetry => telemetry
+                .UseRouting()
+                .UseEndpoints(endpoints =>
+                {
+                    endpoints.MapPrometheusScrapingEndpoint("/metrics");
+                    endpoints.MapHealthChecks("/healthz", new HealthCheckOptions { Predicate = _ => false });
+                    endpoints.MapHealthChecks("/readyz", new HealthCheckOptions { Predicate = check => check.Tags.Contains(ReadyTag) });
+                }));
+        return app;
+    }
+
+    private const string TelemetryUrlKey = "Telemetry:Url";
+}
