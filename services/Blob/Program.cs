@@ -1,1 +1,4 @@
-Console.WriteLine("pending");
+using SpegelDapr.Blob;
+using SpegelDapr.ServiceDefaults;
+
+return await ServiceHost.RunAsync(() => BlobService.Create(args));

@@ -1,0 +1,75 @@
+using System.Diagnostics.Metrics;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Blob;
+
+/// <summary>
+/// The mirror's figures. <c>requester</c> is <c>node</c> for the node's own containerd and <c>peer</c> for another node's blob service,
+/// so that what a node pulls and what it gives to others are told apart.
+/// </summary>
+internal sealed class BlobMetrics
+{
+    private static readonly InstrumentAdvice<double> WaitBuckets = new()
+    {
+        HistogramBucketBoundaries = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
+    };
+
+    private static readonly InstrumentAdvice<double> TransferBuckets = new()
+    {
+        HistogramBucketBoundaries = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300],
+    };
+
+    private readonly Counter<long> _served;
+    private readonly Counter<long> _requests;
+    private readonly Histogram<double> _resolve;
+    private readonly Histogram<double> _firstByte;
+    private readonly Histogram<double> _transfer;
+    private readonly Counter<long> _corrupt;
+    private readonly Counter<long> _shunned;
+    private readonly Counter<long> _resumed;
+    private readonly Counter<long> _hedged;
+
+    public BlobMetrics(IMeterFactory meters)
+    {
+        var meter = meters.Create("SpegelDapr.Blob");
+        _served = meter.CreateCounter<long>("spegel_dapr.blob.served", "By", "Bytes of content sent, by the tier they came from.");
+        _requests = meter.CreateCounter<long>("spegel_dapr.blob.requests", "{request}", "Requests for content, by outcome.");
+        _resolve = meter.CreateHistogram(
+            "spegel_dapr.blob.resolve.duration", "s", "How long the resolver took to answer, by outcome.", advice: WaitBuckets);
+        _firstByte = meter.CreateHistogram(
+            "spegel_dapr.blob.peer.first_byte", "s", "How long a peer took to begin its answer, by tier.", advice: WaitBuckets);
+        _transfer = meter.CreateHistogram(
+            "spegel_dapr.blob.peer.transfer", "s", "How long content from peers took until it was sent whole, by tier.", advice: TransferBuckets);
+        _corrupt = meter.CreateCounter<long>("spegel_dapr.blob.corrupt", "{blob}", "Content that did not match its digest, by where it was.");
+        _shunned = meter.CreateCounter<long>("spegel_dapr.blob.shunned", "{holder}", "Holders that are no longer asked for some content.");
+        _resumed = meter.CreateCounter<long>("spegel_dapr.blob.resumed", "{blob}", "Transfers that another holder continued.");
+        _hedged = meter.CreateCounter<long>("spegel_dapr.blob.hedged", "{request}", "Requests to a further peer because the first was slow.");
+    }
+
+    public void Served(long bytes, Tier tier, ContentKind kind, bool toPeer) => _served.Add(
+        bytes, new("tier", tier.Name()), new("kind", Name(kind)), new("requester", Requester(toPeer)));
+
+    /// <param name="outcome">The tier of a hit, or <c>miss</c>, <c>invalid</c>, <c>broken</c> (cut short after its first byte) or <c>aborted</c> (by the client).</param>
+    public void Request(string outcome, ContentKind kind, bool fromPeer) => _requests.Add(
+        1, new("outcome", outcome), new("kind", Name(kind)), new("requester", Requester(fromPeer)));
+
+    /// <param name="outcome"><c>answered</c> or <c>unavailable</c>.</param>
+    public void Resolved(TimeSpan duration, string outcome) => _resolve.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("outcome", outcome));
+
+    public void FirstByte(TimeSpan duration, Tier tier) => _firstByte.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("tier", tier.Name()));
+
+    public void Transferred(TimeSpan duration, Tier tier) => _transfer.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("tier", tier.Name()));
+
+    /// <param name="where"><c>local</c> or <c>peer</c>.</param>
+    public void Corrupt(string where) => _corrupt.Add(1, new KeyValuePair<string, object?>("where", where));
+
+    public void Shunned() => _shunned.Add(1);
+
+    public void Resumed() => _resumed.Add(1);
+
+    public void Hedged() => _hedged.Add(1);
+
+    private static string Name(ContentKind kind) => kind == ContentKind.Manifest ? "manifest" : "blob";
+
+    private static string Requester(bool peer) => peer ? "peer" : "node";
+}

@@ -1,0 +1,64 @@
+using SpegelDapr.ServiceDefaults;
+
+namespace SpegelDapr.Blob;
+
+/// <summary>Settings of the mirror (section <c>Blob</c>).</summary>
+public sealed class BlobOptions : IValidatedOptions
+{
+    /// <summary>The section's name.</summary>
+    public const string Section = "Blob";
+
+    /// <summary>Where the mirror listens: <c>http://address:port</c>; <c>*</c> is every address of the machine.</summary>
+    public string Url { get; set; } = "";
+
+    /// <summary>The directory that holds <c>blobs/&lt;algorithm&gt;/&lt;hex&gt;</c>: containerd's content store, or an OCI image layout.</summary>
+    public string ContentPath { get; set; } = "/var/lib/containerd/io.containerd.content.v1.content";
+
+    /// <summary>How long an answer of the resolver is waited for.</summary>
+    public TimeSpan ResolveBudget { get; set; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How long all peers together may take until the first byte; then the answer is 404 and containerd goes upstream.</summary>
+    public TimeSpan PeerStartBudget { get; set; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>How long a connection to a peer may take to be established.</summary>
+    public TimeSpan PeerConnectBudget { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long a peer may take to answer before the next one is asked as well.</summary>
+    public TimeSpan HedgeDelay { get; set; } = TimeSpan.FromMilliseconds(150);
+
+    /// <summary>How long a peer may send nothing in the middle of its content; then the next one continues.</summary>
+    public TimeSpan StallBudget { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>The most peers that are asked for one request.</summary>
+    public int MaxPeerAttempts { get; set; } = 6;
+
+    /// <inheritdoc/>
+    public IEnumerable<string> Problems()
+    {
+        if (string.IsNullOrWhiteSpace(ContentPath))
+        {
+            yield return $"Blob:ContentPath is empty: give the directory that holds blobs/, such as {new BlobOptions().ContentPath}.";
+        }
+
+        (string Name, TimeSpan Value)[] budgets =
+        [
+            (nameof(ResolveBudget), ResolveBudget),
+            (nameof(PeerStartBudget), PeerStartBudget),
+            (nameof(PeerConnectBudget), PeerConnectBudget),
+            (nameof(HedgeDelay), HedgeDelay),
+            (nameof(StallBudget), StallBudget),
+        ];
+        foreach (var (name, value) in budgets)
+        {
+            if (value < TimeSpan.FromMilliseconds(10) || value > TimeSpan.FromMinutes(10))
+            {
+                yield return $"Blob:{name} is {value}: give a time from 00:00:00.010 to 00:10:00.";
+            }
+        }
+
+        if (MaxPeerAttempts is < 1 or > 100)
+        {
+            yield return $"Blob:MaxPeerAttempts is {MaxPeerAttempts}: give a number from 1 to 100.";
+        }
+    }
+}

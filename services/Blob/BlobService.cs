@@ -1,0 +1,69 @@
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Configuration.Memory;
+using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Content;
+using SpegelDapr.Blob.Holders;
+using SpegelDapr.Blob.Mirror;
+using SpegelDapr.Blob.Peers;
+using SpegelDapr.ServiceDefaults;
+
+namespace SpegelDapr.Blob;
+
+/// <summary>The node-local OCI mirror that containerd pulls through: from the node's own content, or else from other nodes that hold it.</summary>
+public static class BlobService
+{
+    /// <summary>The most bytes that wait for a client's socket per request, so that reading the next ones overlaps with sending.</summary>
+    private const int ResponseBufferBytes = 1024 * 1024;
+
+    private static readonly Dictionary<string, string?> DefaultUrls = new()
+    {
+        [$"{BlobOptions.Section}:{nameof(BlobOptions.Url)}"] = "http://*:5000",
+        ["Telemetry:Url"] = "http://127.0.0.1:9092",
+    };
+
+    /// <summary>
+    /// Builds the service. Settings come from appsettings.json, the environment and <paramref name="args"/>;
+    /// <paramref name="configure"/> may add more before any is read.
+    /// </summary>
+    public static WebApplication Create(string[] args, Action<WebApplicationBuilder>? configure = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder(args);
+        ((IConfigurationBuilder)builder.Configuration).Sources.Insert(0, new MemoryConfigurationSource { InitialData = DefaultUrls });
+        configure?.Invoke(builder);
+        builder.AddServiceDefaults($"{BlobOptions.Section}:{nameof(BlobOptions.Url)}");
+        builder.WebHost.ConfigureKestrel(LimitRequests);
+
+        builder.Services.AddOptions<NodeOptions>().BindConfiguration(NodeOptions.Section).ValidateProblemsOnStart();
+        builder.Services.AddOptions<BlobOptions>().BindConfiguration(BlobOptions.Section).ValidateProblemsOnStart();
+        builder.Services.AddSingleton<BlobMetrics>();
+        builder.Services.AddSingleton<ContentVerifier>();
+        builder.Services.AddSingleton<LocalContent>();
+        builder.Services.AddSingleton<ResolverClient>();
+        builder.Services.AddSingleton<HolderLookup>();
+        builder.Services.AddSingleton<Prefetch>();
+        builder.Services.AddSingleton<PeerClient>();
+        builder.Services.AddSingleton<HedgedStart>();
+        builder.Services.AddSingleton<Shunned>();
+        builder.Services.AddSingleton<PeerContent>();
+        builder.Services.AddSingleton<MirrorEndpoint>();
+        builder.Services.AddHealthChecks().AddCheck<ContentReadableCheck>("content", tags: [ServiceDefaultsExtensions.ReadyTag]);
+
+        var app = builder.Build();
+        app.UseTelemetry();
+        app.Run(app.Services.GetRequiredService<MirrorEndpoint>().HandleAsync);
+        return app;
+    }
+
+    /// <summary>
+    /// Requests have no body and short headers. Kestrel's lowest response rate (240 bytes a second) stays: it is counted on each write of
+    /// up to 256 KiB, so a containerd whose disk stalls for minutes is not cut, and a client that never reads does not stay for ever.
+    /// </summary>
+    private static void LimitRequests(KestrelServerOptions kestrel)
+    {
+        kestrel.ConfigureEndpointDefaults(listener => listener.Protocols = HttpProtocols.Http1);
+        kestrel.Limits.MaxRequestBodySize = 0;
+        kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
+        kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+        kestrel.Limits.MaxResponseBufferSize = ResponseBufferBytes;
+    }
+}

@@ -1,0 +1,115 @@
+using Microsoft.Extensions.Options;
+using Microsoft.Win32.SafeHandles;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Blob.Content;
+
+/// <summary>
+/// The node's own content: <c>blobs/&lt;algorithm&gt;/&lt;hex&gt;</c> below the content path, as containerd's store and an OCI image layout
+/// both keep it. A file appears there by rename when it is complete.
+/// </summary>
+internal sealed partial class LocalContent(IOptions<BlobOptions> options, ContentVerifier verifier, ILogger<LocalContent> logger)
+{
+    private readonly string _blobs = Path.Combine(Path.GetFullPath(options.Value.ContentPath), "blobs");
+
+    /// <summary>Whether there is a file for this content, whatever is in it.</summary>
+    public bool Has(Digest digest) => File.Exists(PathOf(digest));
+
+    /// <summary>
+    /// Opens content whose bytes match its digest; null when it is absent or does not match. The first time the whole file is hashed
+    /// before this returns: a client that received a corrupt byte cannot repair it (containerd continues with a Range after what it has,
+    /// and then refuses the whole), so none may leave the node.
+    /// </summary>
+    public async Task<LocalFile?> OpenAsync(Digest digest, CancellationToken cancellation)
+    {
+        var file = TryOpen(digest);
+        try
+        {
+            if (file is null || !await verifier.MatchesAsync(digest, file.Identity, () => TryOpen(digest), cancellation))
+            {
+                return null;
+            }
+
+            var verified = file;
+            file = null;
+            return verified;
+        }
+        finally
+        {
+            file?.Dispose();
+        }
+    }
+
+    /// <summary>Hashes content in the background that is about to be asked for, where it is present.</summary>
+    public void VerifyAhead(Digest digest)
+    {
+        using var file = TryOpen(digest);
+        if (file is not null)
+        {
+            _ = verifier.MatchesAsync(digest, file.Identity, () => TryOpen(digest), CancellationToken.None);
+        }
+    }
+
+    private string PathOf(Digest digest) => Path.Combine(_blobs, digest.Algorithm, digest.Hex);
+
+    private LocalFile? TryOpen(Digest digest)
+    {
+        SafeFileHandle? handle = null;
+        try
+        {
+            handle = File.OpenHandle(PathOf(digest), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            return new LocalFile(handle, new FileIdentity(RandomAccess.GetLength(handle), File.GetLastWriteTimeUtc(handle)));
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            handle?.Dispose();
+            Log.Unreadable(logger, digest, e.Message);
+            return null;
+        }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(LogLevel.Warning, "Local content {Digest} cannot be read and counts as absent: {Reason}")]
+        public static partial void Unreadable(ILogger logger, Digest digest, string reason);
+    }
+}
+
+/// <summary>What tells whether a file is still the one that was hashed.</summary>
+/// <param name="Length">The length in bytes.</param>
+/// <param name="Written">When it was last written.</param>
+internal readonly record struct FileIdentity(long Length, DateTime Written);
+
+/// <summary>An open file of the node's content. It stays readable when containerd deletes it.</summary>
+internal sealed class LocalFile(SafeFileHandle handle, FileIdentity identity) : IDisposable
+{
+    /// <summary>The length in bytes.</summary>
+    public long Length => identity.Length;
+
+    /// <summary>What the file was when it was opened.</summary>
+    public FileIdentity Identity => identity;
+
+    /// <summary>Reads bytes from the offset on; 0 at the end.</summary>
+    public int Read(Span<byte> buffer, long offset) => RandomAccess.Read(handle, buffer, offset);
+
+    /// <summary>Reads the whole into memory.</summary>
+    /// <exception cref="EndOfStreamException">The file became shorter.</exception>
+    public byte[] ReadAll()
+    {
+        var bytes = new byte[Length];
+        for (var offset = 0; offset < bytes.Length;)
+        {
+            var read = Read(bytes.AsSpan(offset), offset);
+            offset += read > 0 ? read : throw new EndOfStreamException();
+        }
+
+        return bytes;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => handle.Dispose();
+}

@@ -1,0 +1,70 @@
+using System.Globalization;
+using Microsoft.Net.Http.Headers;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Blob.Mirror;
+
+/// <summary>What is answered about content, wherever its bytes come from.</summary>
+/// <param name="Digest">The content's digest.</param>
+/// <param name="MediaType">Its media type.</param>
+/// <param name="Length">Its whole length in bytes.</param>
+/// <param name="Tier">How far its bytes come.</param>
+/// <param name="Holder">The node they come from.</param>
+internal sealed record ContentResponse(Digest Digest, string MediaType, long Length, Tier Tier, NodeName Holder)
+{
+    public const string BlobMediaType = "application/octet-stream";
+
+    /// <summary>
+    /// The range that a request asks for; null when it wants the whole. An <c>If-Range</c> that names another digest asks for the whole.
+    /// </summary>
+    public static ByteRange? RangeOf(HttpRequest request, Digest digest) =>
+        request.Headers.IfRange is { Count: > 0 } validator && validator != ETagOf(digest) ? null : ByteRange.Parse(request.Headers.Range);
+
+    /// <summary>
+    /// Sets status and headers of the answer, and sends it when it has no body (HEAD, 304) or an error's (416). Otherwise the answer is
+    /// the part of the content that the body must consist of.
+    /// </summary>
+    public async Task<(long Offset, long Count)?> BeginAsync(HttpContext context, ByteRange? range)
+    {
+        var response = context.Response;
+        response.Headers["Docker-Content-Digest"] = Digest.ToString();
+        response.Headers.ETag = ETagOf(Digest);
+        response.Headers.AcceptRanges = "bytes";
+        response.Headers[SpegelHeaders.Tier] = Tier.Name();
+        response.Headers[SpegelHeaders.Holder] = Holder.ToString();
+        if (IsKnownToClient(context.Request))
+        {
+            response.StatusCode = StatusCodes.Status304NotModified;
+            return null;
+        }
+
+        var isHead = HttpMethods.IsHead(context.Request.Method);
+        (long Offset, long Count) part = (0, Length);
+
+        // RFC 9110, section 14.2: a Range counts for GET only.
+        if (range is not null && !isHead)
+        {
+            if (range.Within(Length) is not { } inside)
+            {
+                response.Headers.ContentRange = string.Create(CultureInfo.InvariantCulture, $"bytes */{Length}");
+                await OciError.RangeNotSatisfiable(Length).WriteAsync(response);
+                return null;
+            }
+
+            part = inside;
+            response.StatusCode = StatusCodes.Status206PartialContent;
+            response.Headers.ContentRange = ByteRange.ContentRange(part.Offset, part.Count, Length);
+        }
+
+        response.ContentType = MediaType;
+        response.ContentLength = part.Count;
+        return isHead ? null : part;
+    }
+
+    private static string ETagOf(Digest digest) => $"\"{digest}\"";
+
+    private bool IsKnownToClient(HttpRequest request) =>
+        request.Headers.IfNoneMatch is { Count: > 0 } header
+        && EntityTagHeaderValue.TryParseList(header, out var tags)
+        && tags.Any(tag => tag.Equals(EntityTagHeaderValue.Any) || tag.Tag == ETagOf(Digest));
+}

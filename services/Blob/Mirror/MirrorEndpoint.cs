@@ -1,0 +1,264 @@
+using System.Buffers;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Content;
+using SpegelDapr.Blob.Holders;
+using SpegelDapr.Blob.Peers;
+using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
+
+namespace SpegelDapr.Blob.Mirror;
+
+/// <summary>
+/// Answers every request on the mirror's port: from local content, or else from peers, or else promptly 404, whereupon containerd asks
+/// the next host of its configuration. Another node's request is answered from local content only, so none goes in circles.
+/// </summary>
+internal sealed partial class MirrorEndpoint(
+    LocalContent local,
+    HolderLookup holders,
+    Prefetch prefetch,
+    PeerContent peers,
+    IOptions<NodeOptions> node,
+    BlobMetrics metrics,
+    ILogger<MirrorEndpoint> logger)
+{
+    private const int ChunkBytes = 256 * 1024;
+    private const string Miss = "miss";
+
+    private readonly NodeName _node = node.Value.Identity.Name;
+
+    /// <summary>Answers one request.</summary>
+    public async Task HandleAsync(HttpContext context)
+    {
+        var target = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+        if (RefusalOf(context) is { } refusal)
+        {
+            await refusal.WriteAsync(context.Response);
+        }
+        else if (MirrorRequest.IsBase(target))
+        {
+            context.Response.ContentType = "application/json";
+            context.Response.ContentLength = 2;
+            await context.Response.WriteAsync("{}", context.RequestAborted);
+        }
+        else if (MirrorRequest.TryParse(target, out var request, out var error))
+        {
+            var fromPeer = context.Request.Headers.ContainsKey(SpegelHeaders.Peer);
+            metrics.Request(await AnswerOrCutAsync(context, request, fromPeer), request.Kind, fromPeer);
+        }
+        else
+        {
+            await error.WriteAsync(context.Response);
+        }
+    }
+
+    private static OciError? RefusalOf(HttpContext context) =>
+        !HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method) ? OciError.ReadOnly
+        : context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true ? OciError.NoBodyExpected
+        : null;
+
+    private async Task<string> AnswerOrCutAsync(HttpContext context, MirrorRequest request, bool fromPeer)
+    {
+        try
+        {
+            return await AnswerAsync(context, request, fromPeer);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            return "aborted";
+        }
+        catch (Exception e) when (e is IOException or PeersExhaustedException or CorruptContentException)
+        {
+            Log.Cut(logger, request, e.Message);
+            context.Abort();
+            return "broken";
+        }
+    }
+
+    /// <summary>Answers the request; returns the outcome for the metrics.</summary>
+    private async Task<string> AnswerAsync(HttpContext context, MirrorRequest request, bool fromPeer)
+    {
+        var cancellation = context.RequestAborted;
+        if (request.Digest is not { } digest)
+        {
+            if (request.Registry is null)
+            {
+                return await MissAsync(context, OciError.TagWithoutRegistry);
+            }
+
+            if (fromPeer
+                || !ContentKey.TryFromTag(request.Registry, request.Repository, request.Tag!, out var tag)
+                || (await holders.FindAsync(tag, cancellation)).Digest is not { } tagged)
+            {
+                return await MissAsync(context, OciError.Unknown(request.Kind));
+            }
+
+            digest = tagged;
+        }
+
+        using (var file = await local.OpenAsync(digest, cancellation))
+        {
+            if (file is not null)
+            {
+                return await AnswerFromFileAsync(context, request, digest, file, fromPeer);
+            }
+        }
+
+        if (fromPeer || await holders.FindAsync(digest, cancellation) is not { Holders: { Count: > 0 } known })
+        {
+            return await MissAsync(context, OciError.Unknown(request.Kind));
+        }
+
+        var tier = request.Kind == ContentKind.Manifest ? await AnswerManifestFromPeersAsync(context, request, digest, known)
+            : HttpMethods.IsHead(context.Request.Method) ? await AnswerHeadFromPeersAsync(context, request, digest, known)
+            : await AnswerBlobFromPeersAsync(context, request, digest, known);
+        if (tier is not null)
+        {
+            return tier.Value.Name();
+        }
+
+        holders.Forget(digest);
+        return await MissAsync(context, OciError.Unknown(request.Kind));
+    }
+
+    private static async Task<string> MissAsync(HttpContext context, OciError error)
+    {
+        await error.WriteAsync(context.Response);
+        return Miss;
+    }
+
+    private async Task<string> AnswerFromFileAsync(HttpContext context, MirrorRequest request, Digest digest, LocalFile file, bool fromPeer)
+    {
+        if (request.Kind == ContentKind.Blob)
+        {
+            var response = new ContentResponse(digest, ContentResponse.BlobMediaType, file.Length, Tier.Local, _node);
+            if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
+            {
+                await SendFileAsync(context, file, offset, count, fromPeer);
+            }
+
+            return Tier.Local.Name();
+        }
+
+        return file.Length <= OciManifest.MaxBytes && await AnswerManifestAsync(context, digest, file.ReadAll(), Tier.Local, _node, fromPeer)
+            ? Tier.Local.Name()
+            : await MissAsync(context, OciError.Unknown(request.Kind));
+    }
+
+    private async Task SendFileAsync(HttpContext context, LocalFile file, long offset, long count, bool toPeer)
+    {
+        // Kestrel's pinned buffers are read into directly: measured, this is faster than sendfile over loopback.
+        var writer = context.Response.BodyWriter;
+        while (count > 0)
+        {
+            var chunk = writer.GetMemory((int)Math.Min(ChunkBytes, count));
+            var read = file.Read(chunk.Span[..(int)Math.Min(Math.Min(chunk.Length, ChunkBytes), count)], offset);
+            if (read == 0)
+            {
+                throw new EndOfStreamException("The file became shorter while it was sent.");
+            }
+
+            writer.Advance(read);
+            (offset, count) = (offset + read, count - read);
+            await writer.FlushAsync(context.RequestAborted);
+            metrics.Served(read, Tier.Local, ContentKind.Blob, toPeer);
+        }
+    }
+
+    /// <summary>Answers with a manifest, whose bytes match its digest; false when they are no manifest.</summary>
+    private async Task<bool> AnswerManifestAsync(HttpContext context, Digest digest, byte[] bytes, Tier tier, NodeName holder, bool fromPeer)
+    {
+        if (OciManifest.TryParse(bytes) is not { EffectiveMediaType: { } mediaType } manifest)
+        {
+            return false;
+        }
+
+        if (fromPeer)
+        {
+            prefetch.ForPeer(manifest);
+        }
+        else
+        {
+            prefetch.ForNode(manifest);
+        }
+
+        var response = new ContentResponse(digest, mediaType, bytes.Length, tier, holder);
+        if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
+        {
+            await context.Response.Body.WriteAsync(bytes.AsMemory((int)offset, (int)count), context.RequestAborted);
+            metrics.Served(count, tier, ContentKind.Manifest, fromPeer);
+        }
+
+        return true;
+    }
+
+    private async Task<Tier?> AnswerManifestFromPeersAsync(HttpContext context, MirrorRequest request, Digest digest, IReadOnlyList<Holder> known) =>
+        await peers.ReadAllAsync(known, request.PeerTarget(digest), digest, OciManifest.MaxBytes, context.RequestAborted) is var (bytes, holder)
+        && await AnswerManifestAsync(context, digest, bytes, holder.Tier, holder.Node.Name, fromPeer: false)
+            ? holder.Tier
+            : null;
+
+    private async Task<Tier?> AnswerHeadFromPeersAsync(HttpContext context, MirrorRequest request, Digest digest, IReadOnlyList<Holder> known)
+    {
+        if (await peers.MeasureAsync(known, request.PeerTarget(digest), digest, context.RequestAborted) is not var (length, holder))
+        {
+            return null;
+        }
+
+        await new ContentResponse(digest, ContentResponse.BlobMediaType, length, holder.Tier, holder.Node.Name).BeginAsync(context, range: null);
+        return holder.Tier;
+    }
+
+    private async Task<Tier?> AnswerBlobFromPeersAsync(HttpContext context, MirrorRequest request, Digest digest, IReadOnlyList<Holder> known)
+    {
+        // A range from the end is not passed on: its first byte is unknown, and any range may be answered with the whole.
+        var range = ContentResponse.RangeOf(context.Request, digest) is { First: not null } fromStart ? fromStart : null;
+        using var transfer = peers.Open(known, request.PeerTarget(digest), digest, range?.First ?? 0, range?.Last, context.RequestAborted);
+        var buffer = ArrayPool<byte>.Shared.Rent(PeerTransfer.HeldBackBytes);
+        try
+        {
+            int read;
+            try
+            {
+                read = await transfer.ReadAsync(buffer);
+            }
+            catch (PeersExhaustedException)
+            {
+                return null;
+            }
+
+            var tier = transfer.Holder.Tier;
+            var response = new ContentResponse(digest, ContentResponse.BlobMediaType, transfer.Total, tier, transfer.Holder.Node.Name);
+            if (await response.BeginAsync(context, range) is null)
+            {
+                return tier;
+            }
+
+            await context.Response.BodyWriter.WriteAsync(buffer.AsMemory(0, read), context.RequestAborted);
+            metrics.Served(read, tier, ContentKind.Blob, toPeer: false);
+            await SendTransferAsync(context, transfer);
+            return tier;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    private async Task SendTransferAsync(HttpContext context, PeerTransfer transfer)
+    {
+        var writer = context.Response.BodyWriter;
+        while (await transfer.ReadAsync(writer.GetMemory(PeerTransfer.HeldBackBytes)) is var read and > 0)
+        {
+            writer.Advance(read);
+            await writer.FlushAsync(context.RequestAborted);
+            metrics.Served(read, transfer.Holder.Tier, ContentKind.Blob, toPeer: false);
+        }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(LogLevel.Warning, "{Request} is cut short, so that containerd continues elsewhere: {Reason}")]
+        public static partial void Cut(ILogger logger, MirrorRequest request, string reason);
+    }
+}

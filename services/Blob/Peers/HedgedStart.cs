@@ -1,0 +1,116 @@
+using Microsoft.Extensions.Options;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Blob.Peers;
+
+/// <summary>
+/// Finds the first peer that answers: the next is asked as well when one has not answered within the hedge delay, and at once when one
+/// fails. The first good answer wins; the others are cancelled.
+/// </summary>
+internal sealed partial class HedgedStart(
+    PeerClient peers, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<HedgedStart> logger)
+{
+    /// <summary>The first good answer; null when no candidate gives one before <paramref name="cancellation"/>.</summary>
+    public async Task<PeerAnswer?> StartAsync(Candidates candidates, PeerRequest request, CancellationToken cancellation)
+    {
+        using var losers = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        List<Attempt> running = [];
+        try
+        {
+            while (!cancellation.IsCancellationRequested)
+            {
+                if (candidates.TryTake(out var holder))
+                {
+                    running.Add(new Attempt(holder, time.GetTimestamp(), peers.AskAsync(holder, request, losers.Token)));
+                }
+                else if (running.Count == 0)
+                {
+                    return null;
+                }
+
+                if (await FirstDoneAsync(running, canHedge: !candidates.IsEmpty, losers.Token) is not { } done)
+                {
+                    metrics.Hedged();
+                    continue;
+                }
+
+                running.Remove(done);
+                if (await AnswerOfAsync(done, request) is { } answer)
+                {
+                    return answer;
+                }
+            }
+
+            return null;
+        }
+        finally
+        {
+            await losers.CancelAsync();
+            foreach (var loser in running)
+            {
+                candidates.Return(loser.Holder);
+                _ = AbandonAsync(loser.Answer);
+            }
+        }
+    }
+
+    /// <summary>The first attempt to end, well or badly; null when the hedge delay ends before.</summary>
+    private async Task<Attempt?> FirstDoneAsync(List<Attempt> running, bool canHedge, CancellationToken cancellation)
+    {
+        var answers = Task.WhenAny(running.Select(attempt => attempt.Answer));
+        if (canHedge)
+        {
+            using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            var hedge = Task.Delay(options.Value.HedgeDelay, time, ended.Token);
+            if (await Task.WhenAny(answers, hedge) == hedge && !cancellation.IsCancellationRequested)
+            {
+                return null;
+            }
+
+            await ended.CancelAsync();
+        }
+
+        var first = await answers;
+        return running.First(attempt => attempt.Answer == first);
+    }
+
+    private async Task<PeerAnswer?> AnswerOfAsync(Attempt attempt, PeerRequest request)
+    {
+        try
+        {
+            var answer = await attempt.Answer;
+            metrics.FirstByte(time.GetElapsedTime(attempt.Started), attempt.Holder.Tier);
+            return answer;
+        }
+        catch (PeerException e)
+        {
+            Log.Refused(logger, attempt.Holder.Node.Name, request.Target, e.Message);
+        }
+        catch (OperationCanceledException)
+        {
+            // The budget is used up, or the client is gone: the caller's token says which.
+        }
+
+        return null;
+    }
+
+    private static async Task AbandonAsync(Task<PeerAnswer> loser)
+    {
+        try
+        {
+            (await loser).Dispose();
+        }
+        catch (Exception e) when (e is PeerException or OperationCanceledException)
+        {
+            // It lost anyway.
+        }
+    }
+
+    private sealed record Attempt(Holder Holder, long Started, Task<PeerAnswer> Answer);
+
+    private static partial class Log
+    {
+        [LoggerMessage(LogLevel.Information, "Node {Node} does not give {Target}: {Reason}")]
+        public static partial void Refused(ILogger logger, NodeName node, string target, string reason);
+    }
+}

@@ -1,0 +1,153 @@
+using System.Globalization;
+using System.Net;
+using Microsoft.Extensions.Options;
+using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
+
+namespace SpegelDapr.Blob.Peers;
+
+/// <summary>What a peer is asked for.</summary>
+/// <param name="Method">GET or HEAD.</param>
+/// <param name="Target">The path and query.</param>
+/// <param name="From">The first byte; null for the whole.</param>
+/// <param name="To">The last byte; null for all to the end.</param>
+internal sealed record PeerRequest(HttpMethod Method, string Target, long? From = null, long? To = null);
+
+/// <summary>A peer does not give what it was asked for; the message says why.</summary>
+internal sealed class PeerException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>Speaks to the blob services of other nodes, over plain HTTP/1.1, and trusts no part of their answers.</summary>
+internal sealed class PeerClient : IDisposable
+{
+    private const int LongestHeadersKiB = 16;
+
+    private readonly HttpMessageInvoker _http;
+    private readonly string _node;
+
+    public PeerClient(IOptions<BlobOptions> options, IOptions<NodeOptions> node)
+    {
+        _node = node.Value.Name;
+        _http = new HttpMessageInvoker(new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false,
+            AutomaticDecompression = DecompressionMethods.None,
+            UseCookies = false,
+            UseProxy = false,
+            ActivityHeadersPropagator = null,
+            ConnectTimeout = options.Value.PeerConnectBudget,
+            MaxResponseHeadersLength = LongestHeadersKiB,
+
+            // An answer that is not read to its end is closed: reading on only to reuse its connection would cost more.
+            MaxResponseDrainSize = 0,
+            PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30),
+            PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+        });
+    }
+
+    /// <summary>Asks a holder; returns when its headers are there and are an answer to the request.</summary>
+    /// <exception cref="PeerException">It cannot be reached, or it answers something else.</exception>
+    public async Task<PeerAnswer> AskAsync(Holder holder, PeerRequest request, CancellationToken cancellation)
+    {
+        using var message = new HttpRequestMessage(request.Method, new Uri(holder.Node.Address.Uri, request.Target));
+        message.Headers.TryAddWithoutValidation(SpegelHeaders.Peer, _node);
+        if (request.From is { } from)
+        {
+            message.Headers.TryAddWithoutValidation("Range", string.Create(CultureInfo.InvariantCulture, $"bytes={from}-{request.To}"));
+        }
+
+        HttpResponseMessage? response = null;
+        try
+        {
+            response = await _http.SendAsync(message, cancellation);
+            var (offset, length, total) = PartOf(request, response);
+            var answer = new PeerAnswer(holder, response, await response.Content.ReadAsStreamAsync(cancellation), offset, length, total);
+            response = null;
+            return answer;
+        }
+        catch (HttpRequestException e)
+        {
+            throw new PeerException(e.Message, e);
+        }
+        catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
+        {
+            throw new PeerException("no connection in time", e);
+        }
+        finally
+        {
+            response?.Dispose();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _http.Dispose();
+
+    private static (long Offset, long Length, long Total) PartOf(PeerRequest request, HttpResponseMessage response)
+    {
+        var expected = request.From is null ? HttpStatusCode.OK : HttpStatusCode.PartialContent;
+        if (response.StatusCode != expected)
+        {
+            throw new PeerException($"status {(int)response.StatusCode} instead of {(int)expected}");
+        }
+
+        if (response.Content.Headers.ContentEncoding.Count > 0)
+        {
+            throw new PeerException("an encoded answer");
+        }
+
+        if (response.Content.Headers.ContentLength is not { } length)
+        {
+            throw new PeerException("an answer without Content-Length");
+        }
+
+        if (request.From is not { } from)
+        {
+            return (0, length, length);
+        }
+
+        var range = response.Content.Headers.ContentRange;
+        if (range is not { Unit: "bytes", From: { } first, To: { } last, Length: { } total }
+            || first != from
+            || last != Math.Min(request.To ?? long.MaxValue, total - 1)
+            || length != last - first + 1)
+        {
+            throw new PeerException($"Content-Range '{range}' with Content-Length {length} instead of the range from {from}");
+        }
+
+        return (first, length, total);
+    }
+}
+
+/// <summary>The beginning of a peer's answer, and its body as a stream.</summary>
+/// <param name="holder">The peer.</param>
+/// <param name="response">The answer, which is disposed of with this.</param>
+/// <param name="body">The body.</param>
+/// <param name="offset">Where in the content the body begins.</param>
+/// <param name="length">The body's length in bytes.</param>
+/// <param name="total">The content's length in bytes.</param>
+internal sealed class PeerAnswer(Holder holder, HttpResponseMessage response, Stream body, long offset, long length, long total) : IDisposable
+{
+    public Holder Holder => holder;
+
+    public long Offset => offset;
+
+    public long Length => length;
+
+    public long Total => total;
+
+    /// <summary>Reads the next bytes.</summary>
+    /// <exception cref="PeerException">The body ends too early, or the connection broke.</exception>
+    public async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellation)
+    {
+        try
+        {
+            return await body.ReadAsync(buffer, cancellation) is var read and > 0 ? read : throw new PeerException("the answer ended early");
+        }
+        catch (IOException e)
+        {
+            throw new PeerException(e.Message, e);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => response.Dispose();
+}

@@ -1,0 +1,67 @@
+using Microsoft.Extensions.Options;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Blob.Peers;
+
+/// <summary>Content of other nodes.</summary>
+internal sealed class PeerContent(
+    HedgedStart hedged, Shunned shunned, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<PeerContent> logger)
+{
+    public HedgedStart Hedged => hedged;
+
+    public Shunned Shunned => shunned;
+
+    public BlobOptions Options => options.Value;
+
+    public BlobMetrics Metrics => metrics;
+
+    public TimeProvider Time => time;
+
+    public ILogger Logger => logger;
+
+    /// <summary>Begins a transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; nothing is asked before its first read.</summary>
+    public PeerTransfer Open(
+        IReadOnlyList<Holder> holders, string target, Digest digest, long first, long? last, CancellationToken cancellation) =>
+        new(this, Candidates(holders, digest), target, digest, first, last, cancellation);
+
+    /// <summary>Reads content whole, which is thus verified; null when no peer gives it, or when it is longer than <paramref name="mostBytes"/>.</summary>
+    public async Task<(byte[] Bytes, Holder Holder)?> ReadAllAsync(
+        IReadOnlyList<Holder> holders, string target, Digest digest, int mostBytes, CancellationToken cancellation)
+    {
+        using var transfer = Open(holders, target, digest, 0, null, cancellation);
+        var buffer = new byte[PeerTransfer.HeldBackBytes];
+        using var content = new MemoryStream();
+        try
+        {
+            while (await transfer.ReadAsync(buffer) is var read and > 0)
+            {
+                if (transfer.Total > mostBytes)
+                {
+                    return null;
+                }
+
+                content.Write(buffer, 0, read);
+            }
+
+            return (content.ToArray(), transfer.Holder);
+        }
+        catch (Exception e) when (e is PeersExhaustedException or CorruptContentException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The content's length, as the first peer that answers says; null when none does.</summary>
+    public async Task<(long Length, Holder Holder)?> MeasureAsync(
+        IReadOnlyList<Holder> holders, string target, Digest digest, CancellationToken cancellation)
+    {
+        using var budget = new CancellationTokenSource(options.Value.PeerStartBudget, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
+        using var answer = await hedged.StartAsync(Candidates(holders, digest), new PeerRequest(HttpMethod.Head, target), either.Token);
+        cancellation.ThrowIfCancellationRequested();
+        return answer is null ? null : (answer.Total, answer.Holder);
+    }
+
+    private Candidates Candidates(IReadOnlyList<Holder> holders, Digest digest) =>
+        new(holders, options.Value.MaxPeerAttempts, holder => shunned.Contains(holder.Node.Name, digest));
+}
