@@ -1,1 +1,31 @@
-Console.WriteLine("pending");
+using System.CommandLine;
+using SpegelDapr.Cli;
+using SpegelDapr.Cli.Demo;
+using SpegelDapr.Cli.Pull;
+
+var root = new RootCommand("Zone-aware image distribution for Kubernetes: try it, and look at what it does.")
+{
+    DemoCommand.Create(),
+    PullCommand.Create(),
+};
+
+using var stop = new CancellationTokenSource();
+Console.CancelKeyPress += (_, e) =>
+{
+    e.Cancel = true;
+    stop.Cancel();
+};
+
+try
+{
+    return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }, stop.Token);
+}
+catch (UserErrorException e)
+{
+    await Console.Error.WriteLineAsync(e.Message);
+    return 1;
+}
+catch (OperationCanceledException) when (stop.IsCancellationRequested)
+{
+    return 130;
+}

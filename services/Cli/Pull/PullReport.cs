@@ -1,0 +1,74 @@
+using System.Globalization;
+using Spectre.Console;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Cli.Pull;
+
+/// <summary>How figures of pulls are written for people.</summary>
+internal static class PullReport
+{
+    private static readonly (Tier Tier, string Title)[] Tiers =
+    [
+        (Tier.Local, "local"),
+        (Tier.SameZone, "same zone"),
+        (Tier.SameRegion, "same region"),
+        (Tier.CrossRegion, "cross region"),
+        (Tier.Upstream, "upstream"),
+    ];
+
+    /// <summary>A table with a row for each pull: the given titles and cells first, then bytes by tier and seconds.</summary>
+    public static Table ByTier(IReadOnlyList<string> titles, IEnumerable<(IReadOnlyList<string> Cells, TierBytes Bytes, double Seconds)> pulls)
+    {
+        var table = new Table().Border(TableBorder.Simple);
+        table.AddColumns([.. titles]);
+        foreach (var (_, title) in Tiers)
+        {
+            table.AddColumn(new TableColumn(title).RightAligned());
+        }
+
+        table.AddColumn(new TableColumn("seconds").RightAligned());
+        foreach (var (cells, bytes, seconds) in pulls)
+        {
+            table.AddRow([.. cells.Select(Markup.Escape), .. Tiers.Select(t => Size(bytes[t.Tier])), Seconds(seconds)]);
+        }
+
+        return table;
+    }
+
+    /// <summary>A table with a row for each manifest and blob of a pull.</summary>
+    public static Table ByBlob(IEnumerable<FetchedBlob> blobs)
+    {
+        var table = new Table().Border(TableBorder.Simple);
+        table.AddColumns("digest", "type");
+        table.AddColumn(new TableColumn("size").RightAligned());
+        table.AddColumns("from", "node");
+        table.AddColumn(new TableColumn("seconds").RightAligned());
+        foreach (var blob in blobs)
+        {
+            table.AddRow(
+                blob.Digest.ToString()[..19],
+                Markup.Escape(blob.MediaType[(blob.MediaType.LastIndexOf('/') + 1)..]),
+                Size(blob.Size),
+                Tiers.First(t => t.Tier == blob.Tier).Title,
+                Markup.Escape(blob.Holder ?? "–"),
+                Seconds(blob.Seconds));
+        }
+
+        return table;
+    }
+
+    /// <summary>Bytes with a binary unit; a dot for none.</summary>
+    public static string Size(long bytes) => bytes switch
+    {
+        0 => "·",
+        < 1L << 10 => $"{bytes} B",
+        < 1L << 20 => Scaled(bytes, 10, "KiB"),
+        < 1L << 30 => Scaled(bytes, 20, "MiB"),
+        _ => Scaled(bytes, 30, "GiB"),
+    };
+
+    private static string Scaled(long bytes, int power, string unit) =>
+        ((double)bytes / (1L << power)).ToString("0.0", CultureInfo.InvariantCulture) + " " + unit;
+
+    private static string Seconds(double seconds) => seconds.ToString("0.00", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,2 @@
+// Each test runs several daemons on a small machine.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]

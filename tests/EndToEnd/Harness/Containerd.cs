@@ -1,0 +1,103 @@
+using System.Net.Sockets;
+using Grpc.Net.Client;
+using SpegelDapr.EndToEnd.Cri;
+
+namespace SpegelDapr.EndToEnd.Harness;
+
+/// <summary>A containerd daemon with a root, a state and a socket of its own, whose pulls go through a mirror by hosts.toml.</summary>
+internal sealed class Containerd : IAsyncDisposable
+{
+    /// <summary>The namespace of Kubernetes' images.</summary>
+    public const string Namespace = "k8s.io";
+
+    private static readonly TimeSpan PullBudget = TimeSpan.FromMinutes(3);
+
+    private readonly string _directory;
+    private readonly string _config;
+    private ExternalProcess? _daemon;
+
+    public Containerd(string directory, Uri registry, Uri mirror)
+    {
+        _directory = directory;
+        _config = Path.Combine(directory, "containerd.toml");
+        File.WriteAllText(_config, $"""
+            version = 2
+            root = "{directory}/root"
+            state = "{directory}/state"
+            [grpc]
+              address = "{Socket}"
+            [debug]
+              level = "warn"
+            [plugins."io.containerd.grpc.v1.cri"]
+              stream_server_port = "0"
+            [plugins."io.containerd.grpc.v1.cri".registry]
+              config_path = "{Hosts}"
+            [plugins."io.containerd.internal.v1.opt"]
+              path = "{directory}/opt"
+            """);
+        Directory.CreateDirectory(Path.Combine(Hosts, Registry.Host));
+        File.WriteAllText(Path.Combine(Hosts, Registry.Host, "hosts.toml"), $"""
+            server = "{registry}"
+
+            [host."{mirror}"]
+              capabilities = ["pull", "resolve"]
+            """);
+    }
+
+    public string Socket => Path.Combine(_directory, "containerd.sock");
+
+    public string ContentPath => Path.Combine(_directory, "root/io.containerd.content.v1.content");
+
+    private string Hosts => Path.Combine(_directory, "certs.d");
+
+    public string BlobPath(string digest) => Path.Combine(ContentPath, "blobs", digest.Replace(':', '/'));
+
+    /// <summary>How many bytes of downloads that are under way are on disk.</summary>
+    public long IngestedBytes =>
+        Directory.Exists(Path.Combine(ContentPath, "ingest"))
+            ? new DirectoryInfo(Path.Combine(ContentPath, "ingest")).EnumerateFiles("data", SearchOption.AllDirectories).Sum(file => file.Exists ? file.Length : 0)
+            : 0;
+
+    public async Task StartAsync()
+    {
+        _daemon = ExternalProcess.Start("containerd", _directory, "containerd", ["--config", _config]);
+        await Eventually.HoldsAsync("containerd answers", async () => (await ExternalProcess.TryRunAsync("ctr", Ctr("version"))).ExitCode == 0);
+    }
+
+    public Task StopAsync() => _daemon!.StopAsync();
+
+    /// <summary>Runs ctr and returns what it printed.</summary>
+    public Task<string> CtrAsync(params string[] arguments) => ExternalProcess.RunAsync("ctr", Ctr(arguments), PullBudget);
+
+    /// <summary><c>ctr images pull</c>, which unpacks the image too.</summary>
+    public Task PullAsync(string image) => CtrAsync("images", "pull", "--hosts-dir", Hosts, image);
+
+    /// <summary>Pulls as the kubelet does.</summary>
+    public async Task CriPullAsync(string image)
+    {
+        using var channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
+        {
+            HttpHandler = new SocketsHttpHandler
+            {
+                ConnectCallback = async (_, cancellationToken) =>
+                {
+                    var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                    await socket.ConnectAsync(new UnixDomainSocketEndPoint(Socket), cancellationToken);
+                    return new NetworkStream(socket, ownsSocket: true);
+                },
+            },
+        });
+        var request = new PullImageRequest { Image = new ImageSpec { Image = image } };
+        await new ImageService.ImageServiceClient(channel).PullImageAsync(request, deadline: DateTime.UtcNow + PullBudget);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_daemon is not null)
+        {
+            await _daemon.DisposeAsync();
+        }
+    }
+
+    private string[] Ctr(params string[] arguments) => ["--address", Socket, "--namespace", Namespace, .. arguments];
+}

@@ -1,0 +1,54 @@
+namespace SpegelDapr.EndToEnd.Harness;
+
+/// <summary>A docker-registry on a loopback port, known to the nodes as <see cref="Host"/>.</summary>
+internal sealed class Registry(TestDirectory directory) : IAsyncDisposable
+{
+    /// <summary>The registry's name in image references; a node's hosts.toml says where it is.</summary>
+    public const string Host = "registry.test";
+
+    private readonly HttpClient _http = new();
+    private ExternalProcess? _server;
+
+    public int Port { get; } = FreePorts.Next();
+
+    public Uri Address => new($"http://127.0.0.1:{Port}/");
+
+    /// <summary>How many GETs of blobs it has answered since it started.</summary>
+    public int BlobRequests => RequestLines.Count(line => line.Contains("GET /v2/", StringComparison.Ordinal) && line.Contains("/blobs/", StringComparison.Ordinal));
+
+    private IEnumerable<string> RequestLines => _server!.Output.Split('\n').Where(line => line.Contains(" HTTP/1.1\" ", StringComparison.Ordinal));
+
+    public async Task StartAsync()
+    {
+        var config = directory.File("registry.yml");
+        await File.WriteAllTextAsync(config, $"""
+            version: 0.1
+            log:
+              level: warn
+            storage:
+              filesystem:
+                rootdirectory: {directory.Sub("registry")}
+              delete:
+                enabled: true
+            http:
+              addr: 127.0.0.1:{Port}
+            """);
+        _server = ExternalProcess.Start("registry", directory.Path, "docker-registry", ["serve", config]);
+        await Eventually.HoldsAsync("the registry answers", async () =>
+        {
+            using var response = await _http.GetAsync(new Uri(Address, "v2/"));
+            return response.IsSuccessStatusCode;
+        });
+    }
+
+    public Task StopAsync() => _server!.KillAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        _http.Dispose();
+        if (_server is not null)
+        {
+            await _server.DisposeAsync();
+        }
+    }
+}

@@ -1,0 +1,18 @@
+namespace SpegelDapr.EndToEnd.Harness;
+
+/// <summary>A directory of a test's own, which goes with it.</summary>
+internal sealed class TestDirectory : IDisposable
+{
+    private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("spegel-dapr-test-");
+
+    /// <summary>Its path.</summary>
+    public string Path => _root.FullName;
+
+    /// <summary>A directory in it, made now.</summary>
+    public string Sub(string name) => Directory.CreateDirectory(System.IO.Path.Combine(Path, name)).FullName;
+
+    /// <summary>A path in it.</summary>
+    public string File(string name) => System.IO.Path.Combine(Path, name);
+
+    public void Dispose() => _root.Delete(recursive: true);
+}

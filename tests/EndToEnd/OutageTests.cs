@@ -1,0 +1,103 @@
+using System.Diagnostics;
+using SpegelDapr.Contracts;
+using SpegelDapr.EndToEnd.Harness;
+
+namespace SpegelDapr.EndToEnd;
+
+/// <summary>Never worse than no mirror: a part of the control plane goes away in the middle of a series of pulls, and comes back.</summary>
+public sealed class OutageTests : IAsyncLifetime
+{
+    private const long MiB = 1024 * 1024;
+
+    private Cluster? _cluster;
+
+    private Cluster Cluster => _cluster!;
+
+    private Node First => Cluster.Nodes[0];
+
+    private Node Second => Cluster.Nodes[1];
+
+    public async Task InitializeAsync() => _cluster = await Cluster.StartAsync(nodes: 2);
+
+    public async Task DisposeAsync()
+    {
+        if (_cluster is not null)
+        {
+            await _cluster.DisposeAsync();
+        }
+    }
+
+    [RealFact]
+    public Task Redis_stops_and_comes_back() => PullThroughOutageAsync(Cluster.Redis.StopAsync, Cluster.Redis.StartAsync);
+
+    [RealFact]
+    public Task The_resolver_stops_and_comes_back() => PullThroughOutageAsync(Cluster.Resolver.KillAsync, () => Started(Cluster.Resolver));
+
+    [RealFact]
+    public Task The_resolvers_sidecar_stops_and_comes_back() => PullThroughOutageAsync(Cluster.ResolverSidecar.KillAsync, () => Started(Cluster.ResolverSidecar));
+
+    [RealFact]
+    public Task The_nodes_sidecar_stops_and_comes_back() => PullThroughOutageAsync(Second.Sidecar.KillAsync, () => Started(Second.Sidecar));
+
+    [RealFact]
+    public async Task A_resolver_that_hangs_costs_a_pull_no_more_than_its_budget()
+    {
+        var image = await Cluster.Images.PushAsync([MiB, MiB, MiB]);
+        Cluster.Resolver.Freeze();
+        try
+        {
+            using var http = new HttpClient();
+            var clock = Stopwatch.StartNew();
+            using var response = await http.GetAsync(new Uri(Second.Identity.Address.Uri, $"v2/team/any/blobs/{image.Manifest}?ns={Registry.Host}"));
+
+            Assert.Equal(System.Net.HttpStatusCode.NotFound, response.StatusCode);
+            Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(5));
+            await Second.Containerd.PullAsync(image.Reference);
+        }
+        finally
+        {
+            Cluster.Resolver.Thaw();
+        }
+    }
+
+    private static Task Started(ServiceProcess process)
+    {
+        process.Start();
+        return Task.CompletedTask;
+    }
+
+    private async Task PullThroughOutageAsync(Func<Task> stop, Func<Task> start)
+    {
+        var images = new List<TestImage>();
+        for (var i = 0; i < 4; i++)
+        {
+            images.Add(await Cluster.Images.PushAsync([MiB, MiB, MiB]));
+        }
+
+        await PullOnFirstAsync(images[0]);
+        await Second.Containerd.PullAsync(images[0].Reference);
+        Assert.True(await Second.ServedAsync(Tier.SameZone) >= images[0].BlobBytes);
+
+        await stop();
+        await First.Containerd.PullAsync(images[1].Reference);
+        await Second.Containerd.PullAsync(images[1].Reference);
+        await Second.Containerd.PullAsync(images[2].Reference);
+
+        await start();
+        await First.IsOfferedAsync(images[1].Digests, TimeSpan.FromSeconds(40));
+        await PullOnFirstAsync(images[3]);
+        await Eventually.HoldsAsync("a pull comes from the neighbour again", async () =>
+        {
+            var before = await Second.ServedAsync(Tier.SameZone);
+            await Second.Containerd.CtrAsync("images", "rm", "--sync", images[3].Reference);
+            await Second.Containerd.PullAsync(images[3].Reference);
+            return await Second.ServedAsync(Tier.SameZone) - before >= images[3].BlobBytes;
+        });
+    }
+
+    private async Task PullOnFirstAsync(TestImage image)
+    {
+        await First.Containerd.PullAsync(image.Reference);
+        await First.IsOfferedAsync([.. image.Digests, image.Tag]);
+    }
+}

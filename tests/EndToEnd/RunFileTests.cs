@@ -1,0 +1,90 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using SpegelDapr.EndToEnd.Harness;
+
+namespace SpegelDapr.EndToEnd;
+
+/// <summary>The repository's dapr.yaml under <c>localdapr run -f</c>, with this test's ports and containerd.</summary>
+public sealed class RunFileTests : IAsyncLifetime
+{
+    private readonly TestDirectory _directory = new();
+    private readonly Registry _registry;
+    private readonly Redis _redis;
+
+    public RunFileTests() => (_registry, _redis) = (new Registry(_directory), new Redis(_directory));
+
+    public Task InitializeAsync() => Task.WhenAll(_registry.StartAsync(), _redis.StartAsync());
+
+    public async Task DisposeAsync()
+    {
+        await _registry.DisposeAsync();
+        await _redis.DisposeAsync();
+        _directory.Dispose();
+    }
+
+    [RealFact]
+    public async Task One_node_runs_from_the_run_file_and_its_mirror_serves_what_containerd_has_pulled()
+    {
+        var mirror = new Uri($"http://127.0.0.1:{FreePorts.Next()}");
+        await using var containerd = new Containerd(_directory.Sub("node"), _registry.Address, mirror);
+        await containerd.StartAsync();
+        var image = await new TestImages(_directory, _registry).PushAsync([1024 * 1024]);
+        await using var run = ExternalProcess.Start(
+            "run", _directory.Path, "dotnet", [Path.Combine(AppContext.BaseDirectory, "SpegelDapr.LocalDapr.dll"), "run", "-f", WriteRunFile(containerd, mirror)]);
+        await containerd.PullAsync(image.Reference);
+
+        JsonDocument? result = null;
+        await Eventually.HoldsAsync(
+            "the mirror serves the image",
+            async () =>
+            {
+                var (exitCode, output) = await ExternalProcess.TryRunAsync(
+                    "dotnet", [Path.Combine(AppContext.BaseDirectory, "spegel-dapr.dll"), "pull", image.Reference, "--mirror", mirror.ToString(), "--json"]);
+                result = exitCode == 0 ? JsonDocument.Parse(output) : null;
+                return result is not null;
+            },
+            TimeSpan.FromSeconds(60));
+
+        Assert.True(result!.RootElement.GetProperty("bytes").GetProperty("local").GetInt64() > image.BlobBytes);
+        result.Dispose();
+        await run.StopAsync();
+        Assert.Contains("discovery-home", run.Output, StringComparison.Ordinal);
+        await Eventually.HoldsAsync("no app outlives the run", () => !Directory.EnumerateDirectories("/proc").Any(process => RunsFor(process, mirror)));
+    }
+
+    private static bool RunsFor(string process, Uri mirror)
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(process, "environ")).Contains($"Node__Address={mirror.GetLeftPart(UriPartial.Authority)}", StringComparison.Ordinal);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The run file with its commands run from the test's build, its paths made absolute and its ports and daemons those of this test.</summary>
+    private string WriteRunFile(Containerd containerd, Uri mirror)
+    {
+        var text = File.ReadAllText(Repository.Path("dapr.yaml"));
+        foreach (var port in new[] { "5010", "5020", "9091", "9092", "9093", "3500", "3510", "3520", "50500", "50510", "50520" }.OrderByDescending(port => port.Length))
+        {
+            text = Regex.Replace(text, $@"(?<=[: ]){port}\b", FreePorts.Next().ToString(CultureInfo.InvariantCulture));
+        }
+
+        text = text.Replace("http://127.0.0.1:5000", mirror.GetLeftPart(UriPartial.Authority), StringComparison.Ordinal)
+            .Replace("/run/containerd/containerd.sock", containerd.Socket, StringComparison.Ordinal)
+            .Replace("/var/lib/containerd/io.containerd.content.v1.content", containerd.ContentPath, StringComparison.Ordinal)
+            .Replace("resourcesPath: components/redis", "resourcesPath: " + _redis.WriteComponents(), StringComparison.Ordinal);
+        foreach (var service in new[] { "Resolver", "Discovery", "Blob" })
+        {
+            text = text.Replace($"appDirPath: services/{service}\n    command: [\"dotnet\", \"run\", \"--no-launch-profile\"]", $"appDirPath: {_directory.Sub("apps")}\n    command: [\"dotnet\", \"{Path.Combine(AppContext.BaseDirectory, $"SpegelDapr.{service}.dll")}\"]", StringComparison.Ordinal);
+        }
+
+        var path = _directory.File("dapr.yaml");
+        File.WriteAllText(path, text);
+        return path;
+    }
+}

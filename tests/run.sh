@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Builds everything and runs all tests. Ends with a line: N passed, N failed, N skipped.
+#
+# The end-to-end tests run real programs (containerd, docker-registry, Redis). Missing ones are installed with apt-get where this may be
+# done; otherwise their tests are skipped and say so. With CI=true nothing is skipped.
+set -euo pipefail
+
+programs=(containerd:containerd ctr:containerd docker-registry:docker-registry redis-server:redis-server skopeo:skopeo)
+
+usage() {
+  cat <<'TEXT'
+Usage: tests/run.sh [PROJECT...]
+
+Builds the solution and runs the tests of the projects named, by default all:
+  Unit        parsers, services and protocols, no other program needed
+  LocalDapr   conformance of the embedded Dapr runtime; DAPRD_PATH=/path/to/daprd runs it against that daprd
+  EndToEnd    real containerd daemons, a registry and Redis on this machine (needs root)
+TEXT
+}
+
+case "${1:-}" in -h | --help) usage; exit 0 ;; esac
+cd "$(dirname "$0")/.."
+projects=("$@")
+[ ${#projects[@]} -gt 0 ] || projects=(Unit LocalDapr EndToEnd)
+for project in "${projects[@]}"; do
+  [ -f "tests/$project/$project.csproj" ] || { echo "tests/run.sh: there is no test project '$project'; see tests/run.sh --help" >&2; exit 2; }
+done
+
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
+mark="run-$$-$RANDOM"
+results=$(mktemp -d)
+
+cleanup() {
+  for environ in /proc/[0-9]*/environ; do
+    pid=${environ#/proc/}
+    pid=${pid%/environ}
+    if [ "$pid" != "$$" ] && grep -qzxF "SPEGEL_DAPR_TEST_RUN=$mark" "$environ" 2>/dev/null; then
+      kill -KILL "$pid" 2>/dev/null || true
+    fi
+  done
+  rm -rf "$results"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+missing=()
+for entry in "${programs[@]}"; do
+  PATH=$PATH:/usr/sbin command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing: ${missing[*]}"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >"$results/apt.log" 2>&1 || { cat "$results/apt.log" >&2; exit 1; }
+  else
+    echo "Not installed, so tests that need them are skipped: ${missing[*]}"
+  fi
+fi
+
+dotnet build spegel-dapr.sln --verbosity quiet
+
+# Every process that the tests start inherits this mark, so that none survives them, whatever happens.
+export SPEGEL_DAPR_TEST_RUN=$mark
+status=0
+for project in "${projects[@]}"; do
+  echo "== $project"
+  dotnet test "tests/$project" --no-build --logger "trx;LogFileName=$project.trx" --results-directory "$results" || status=1
+done
+
+passed=0 failed=0 skipped=0
+for project in "${projects[@]}"; do
+  # A test host that crashed leaves no results, or fewer than it should: that is a failure too.
+  counters=$(grep -o '<Counters [^>]*>' "$results/$project.trx" 2>/dev/null) || { failed=$((failed + 1)); continue; }
+  count() { grep -o "\b$1=\"[0-9]*\"" <<<"$counters" | grep -o '[0-9]*'; }
+  passed=$((passed + $(count passed)))
+  failed=$((failed + $(count failed)))
+  skipped=$((skipped + $(count total) - $(count executed)))
+done
+[ "$status" = 0 ] || [ "$failed" -gt 0 ] || failed=1
+echo "$passed passed, $failed failed, $skipped skipped"
+exit "$status"
