@@ -49,7 +49,7 @@ internal sealed class BlobMetrics
     public void Served(long bytes, Tier tier, ContentKind kind, bool toPeer) => _served.Add(
         bytes, new("tier", tier.Name()), new("kind", Name(kind)), new("requester", Requester(toPeer)));
 
-    /// <param name="outcome">The tier of a hit, or <c>miss</c>, <c>invalid</c>, <c>broken</c> (cut short after its first byte) or <c>aborted</c> (by the client).</param>
+    /// <param name="outcome">The tier of a hit, or <c>miss</c>, <c>broken</c> (failed or cut short) or <c>aborted</c> (by the client).</param>
     public void Request(string outcome, ContentKind kind, bool fromPeer) => _requests.Add(
         1, new("outcome", outcome), new("kind", Name(kind)), new("requester", Requester(fromPeer)));
 

@@ -33,8 +33,12 @@ public static class BlobService
         builder.AddServiceDefaults($"{BlobOptions.Section}:{nameof(BlobOptions.Url)}");
         builder.WebHost.ConfigureKestrel(LimitRequests);
 
+        // Kestrel calls each answer that MirrorEndpoint cuts short an unhandled exception; that it was cut, and why, is logged there.
+        builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Critical);
+
         builder.Services.AddOptions<NodeOptions>().BindConfiguration(NodeOptions.Section).ValidateProblemsOnStart();
         builder.Services.AddOptions<BlobOptions>().BindConfiguration(BlobOptions.Section).ValidateProblemsOnStart();
+        builder.Services.AddRegistryFilter();
         builder.Services.AddSingleton<BlobMetrics>();
         builder.Services.AddSingleton<ContentVerifier>();
         builder.Services.AddSingleton<LocalContent>();

@@ -55,7 +55,7 @@ public readonly record struct Digest : IParsedText<Digest>
             not null when text.StartsWith(Sha512Prefix, StringComparison.Ordinal) => 128,
             _ => -1,
         };
-        if (text is null || text.Length != Sha256Prefix.Length + hexLength || text.AsSpan(Sha256Prefix.Length).ContainsAnyExcept(HexDigits))
+        if (text is null || hexLength < 0 || text.Length != Sha256Prefix.Length + hexLength || text.AsSpan(Sha256Prefix.Length).ContainsAnyExcept(HexDigits))
         {
             return false;
         }

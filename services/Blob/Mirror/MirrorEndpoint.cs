@@ -18,12 +18,14 @@ internal sealed partial class MirrorEndpoint(
     HolderLookup holders,
     Prefetch prefetch,
     PeerContent peers,
+    RegistryFilter registries,
     IOptions<NodeOptions> node,
     BlobMetrics metrics,
     ILogger<MirrorEndpoint> logger)
 {
     private const int ChunkBytes = 256 * 1024;
     private const string Miss = "miss";
+    private const string Broken = "broken";
 
     private readonly NodeName _node = node.Value.Identity.Name;
 
@@ -43,8 +45,7 @@ internal sealed partial class MirrorEndpoint(
         }
         else if (MirrorRequest.TryParse(target, out var request, out var error))
         {
-            var fromPeer = context.Request.Headers.ContainsKey(SpegelHeaders.Peer);
-            metrics.Request(await AnswerOrCutAsync(context, request, fromPeer), request.Kind, fromPeer);
+            await AnswerAndCountAsync(context, request);
         }
         else
         {
@@ -57,21 +58,34 @@ internal sealed partial class MirrorEndpoint(
         : context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true ? OciError.NoBodyExpected
         : null;
 
-    private async Task<string> AnswerOrCutAsync(HttpContext context, MirrorRequest request, bool fromPeer)
+    private async Task AnswerAndCountAsync(HttpContext context, MirrorRequest request)
     {
+        var fromPeer = context.Request.Headers.ContainsKey(SpegelHeaders.Peer);
+        var outcome = Broken;
         try
         {
-            return await AnswerAsync(context, request, fromPeer);
+            outcome = await AnswerAsync(context, request, fromPeer);
         }
-        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        catch (Exception) when (context.RequestAborted.IsCancellationRequested)
         {
-            return "aborted";
+            outcome = "aborted";
+        }
+        catch (Exception e) when (!context.Response.HasStarted)
+        {
+            Log.Failed(logger, e, request);
+            context.Response.Clear();
+            await OciError.Unavailable.WriteAsync(context.Response);
         }
         catch (Exception e) when (e is IOException or PeersExhaustedException or CorruptContentException)
         {
+            // Kestrel then closes the connection as if all had been sent, which is an unexpected EOF, after which containerd asks the next
+            // host for the rest. HttpContext.Abort would reset the connection, upon which containerd gives up the pull (httpreadseeker.go).
             Log.Cut(logger, request, e.Message);
-            context.Abort();
-            return "broken";
+            throw;
+        }
+        finally
+        {
+            metrics.Request(outcome, request.Kind, fromPeer);
         }
     }
 
@@ -79,6 +93,11 @@ internal sealed partial class MirrorEndpoint(
     private async Task<string> AnswerAsync(HttpContext context, MirrorRequest request, bool fromPeer)
     {
         var cancellation = context.RequestAborted;
+        if (request.Registry is { } registry && !registries.IsAllowed(registry, request.Repository, request.Tag))
+        {
+            return await MissAsync(context, OciError.NotMirrored(registry));
+        }
+
         if (request.Digest is not { } digest)
         {
             if (request.Registry is null)
@@ -260,5 +279,8 @@ internal sealed partial class MirrorEndpoint(
     {
         [LoggerMessage(LogLevel.Warning, "{Request} is cut short, so that containerd continues elsewhere: {Reason}")]
         public static partial void Cut(ILogger logger, MirrorRequest request, string reason);
+
+        [LoggerMessage(LogLevel.Error, "{Request} failed")]
+        public static partial void Failed(ILogger logger, Exception exception, MirrorRequest request);
     }
 }

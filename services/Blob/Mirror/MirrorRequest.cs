@@ -61,6 +61,9 @@ internal sealed record MirrorRequest(ContentKind Kind, string Repository, Digest
         return error is null;
     }
 
+    /// <summary>As containerd names it, for logs.</summary>
+    public override string ToString() => $"{Registry ?? "-"}/{Repository}{(Digest is null ? ":" + Tag : "@" + Digest)}";
+
     private static string PathOf(string target) => target.IndexOf('?', StringComparison.Ordinal) is var query and >= 0 ? target[..query] : target;
 
     /// <summary>A name may itself hold components called manifests or blobs, so the path is read from its end.</summary>

@@ -1,0 +1,75 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Unit.Blob;
+
+/// <summary>
+/// Stands where the Dapr sidecar stands and answers <c>/v1.0/invoke/resolver-a/method/v1/resolve</c> (Dapr's service invocation API) with
+/// what a test says. It knows nothing of leases, brokers or stores.
+/// </summary>
+internal sealed class FakeResolver : IAsyncDisposable
+{
+    private readonly WebApplication _app;
+    private readonly ConcurrentDictionary<ContentKey, ResolvedKey> _known = new();
+
+    private FakeResolver(WebApplication app) => _app = app;
+
+    public Uri Uri => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
+
+    /// <summary>The questions so far.</summary>
+    public ConcurrentQueue<ResolveRequest> Questions { get; } = new();
+
+    /// <summary>Ends a question's answer, for as long as it is set.</summary>
+    public Func<HttpContext, Task>? Failing { get; set; }
+
+    public static async Task<FakeResolver> StartAsync()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        var app = builder.Build();
+        var resolver = new FakeResolver(app);
+        app.Run(resolver.AnswerAsync);
+        await app.StartAsync();
+        return resolver;
+    }
+
+    public void Holds(ContentKey key, params Holder[] holders) => _known[key] = new ResolvedKey(key, holders);
+
+    public void Tags(string tag, Digest digest, params Holder[] holders)
+    {
+        var key = ContentKey.Parse(tag);
+        _known[key] = new ResolvedKey(key, holders, digest);
+    }
+
+    public ValueTask DisposeAsync() => _app.DisposeAsync();
+
+    private async Task AnswerAsync(HttpContext context)
+    {
+        if (context.Request.Path != "/v1.0/invoke/resolver-a/method/v1/resolve")
+        {
+            context.Response.StatusCode = (int)HttpStatusCode.NotFound;
+            return;
+        }
+
+        var question = (await JsonSerializer.DeserializeAsync(context.Request.Body, ContractsJson.Default.ResolveRequest))!;
+        Questions.Enqueue(question);
+        if (Failing is { } failing)
+        {
+            await failing(context);
+            return;
+        }
+
+        var answer = new ResolveAnswer([.. question.Keys.Select(key => _known.GetValueOrDefault(key) ?? new ResolvedKey(key, []))]);
+        context.Response.ContentType = "application/json";
+        await context.Response.WriteAsync(JsonSerializer.Serialize(answer, ContractsJson.Default.ResolveAnswer), Encoding.UTF8);
+    }
+}
