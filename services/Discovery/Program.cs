@@ -1,1 +1,4 @@
-Console.WriteLine("pending");
+using SpegelDapr.Discovery;
+using SpegelDapr.ServiceDefaults;
+
+return await ServiceHost.RunAsync(() => DiscoveryService.Create(args));

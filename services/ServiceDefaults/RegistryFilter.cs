@@ -21,7 +21,7 @@ public sealed class RegistryFilter
         var (mirrored, filters) = (options.Value.Mirrored, options.Value.Filters);
         _mirrored = mirrored.Count == 0 || mirrored.Any(RegistryOptions.IsWildcard)
             ? null
-            : mirrored.Select(RegistryOptions.HostOf).ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+            : mirrored.Select(RegistryOptions.RegistryOf).ToFrozenSet(StringComparer.OrdinalIgnoreCase);
         _filters = [.. filters.Select(RegistryOptions.ToRegex)];
         _resolveTags = options.Value.ResolveTags;
     }
@@ -37,8 +37,7 @@ public sealed class RegistryFilter
             return false;
         }
 
-        var name = $"{registry}/{repository}{(tag is null ? "" : ":" + tag)}";
-        return !Array.Exists(_filters, filter => filter.IsMatch(name));
+        return !IsFilteredOut($"{registry}/{repository}{(tag is null ? "" : ":" + tag)}");
     }
 
     /// <summary>Whether an image is shared. By its tag when it has no digest: with both, the digest alone decides what is fetched.</summary>
@@ -47,6 +46,25 @@ public sealed class RegistryFilter
         ArgumentNullException.ThrowIfNull(reference);
         return IsAllowed(reference.Registry, reference.Repository, reference.Digest is null ? reference.Tag : null);
     }
+
+    /// <summary>
+    /// Whether content is shared that came from a repository of a registry of which only the host is known, without its port. Every
+    /// mirrored registry on that host may be meant, so none of them may be filtered out.
+    /// </summary>
+    public bool IsSourceAllowed(string host, string repository)
+    {
+        string[] registries = _mirrored is null ? [host] : [.. _mirrored.Where(registry => string.Equals(HostOf(registry), host, StringComparison.OrdinalIgnoreCase))];
+        return registries.Length > 0 && !Array.Exists(registries, registry => IsFilteredOut($"{registry}/{repository}"));
+    }
+
+    /// <summary>A registry's host: without its port, and without the brackets of an IPv6 address.</summary>
+    public static string HostOf(string registry)
+    {
+        ArgumentNullException.ThrowIfNull(registry);
+        return registry.StartsWith('[') ? registry[1..registry.IndexOf(']', StringComparison.Ordinal)] : registry.Split(':')[0];
+    }
+
+    private bool IsFilteredOut(string name) => Array.Exists(_filters, filter => filter.IsMatch(name));
 }
 
 /// <summary>Adds the registry filter to a service.</summary>

@@ -20,7 +20,8 @@ public sealed class RegistryOptions : IValidatedOptions
 
     /// <summary>
     /// Regular expressions that keep images out, searched for in <c>registry/repository</c> and, where a tag is announced or asked for, in
-    /// <c>registry/repository:tag</c>: <c>^ghcr\.io/</c> or <c>:latest$</c>. The same as Spegel's <c>registryFilters</c>.
+    /// <c>registry/repository:tag</c>: <c>^ghcr\.io/</c> or <c>:latest$</c>. The same as Spegel's <c>registryFilters</c>. containerd keeps no port with
+    /// a layer's registry, so a filter on a registry with a port allows for its absence: <c>^localhost(:5000)?/</c>.
     /// </summary>
     public IList<string> Filters { get; set; } = [];
 
@@ -32,7 +33,7 @@ public sealed class RegistryOptions : IValidatedOptions
     {
         for (var i = 0; i < Mirrored.Count; i++)
         {
-            if (!IsWildcard(Mirrored[i]) && !ImageReference.IsRegistry(HostOf(Mirrored[i])))
+            if (!IsWildcard(Mirrored[i]) && !ImageReference.IsRegistry(RegistryOf(Mirrored[i])))
             {
                 yield return $"Registries:Mirrored:{i} is '{Mirrored[i]}': give a registry without a path, such as https://docker.io or ghcr.io, or * for all.";
             }
@@ -49,7 +50,7 @@ public sealed class RegistryOptions : IValidatedOptions
 
     internal static bool IsWildcard(string entry) => entry is "_default" or "*";
 
-    internal static string HostOf(string entry) =>
+    internal static string RegistryOf(string entry) =>
         entry.StartsWith("https://", StringComparison.Ordinal) ? entry["https://".Length..]
         : entry.StartsWith("http://", StringComparison.Ordinal) ? entry["http://".Length..]
         : entry;

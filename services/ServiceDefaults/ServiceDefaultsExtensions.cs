@@ -1,3 +1,5 @@
+using Dapr.Client;
+using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Hosting;
@@ -36,7 +38,12 @@ public static class ServiceDefaultsExtensions
         });
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
         builder.Services.TryAddSingleton(TimeProvider.System);
-        builder.Services.AddDaprClient();
+        builder.Services.AddDaprClient((DaprClientBuilder dapr) => dapr.UseGrpcChannelOptions(new GrpcChannelOptions
+        {
+            ThrowOperationCanceledOnCancellation = true,
+            InitialReconnectBackoff = TimeSpan.FromMilliseconds(100),
+            MaxReconnectBackoff = LongestSidecarBackoff,
+        }));
         builder.Services.AddHealthChecks();
         builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics
             .AddMeter("SpegelDapr.*")
@@ -67,4 +74,7 @@ public static class ServiceDefaultsExtensions
     }
 
     private const string TelemetryUrlKey = "Telemetry:Url";
+
+    /// <summary>A sidecar that is back is noticed this soon; by default a gRPC channel waits up to two minutes between attempts to connect.</summary>
+    private static readonly TimeSpan LongestSidecarBackoff = TimeSpan.FromSeconds(1);
 }

@@ -1,0 +1,48 @@
+using System.Diagnostics.Metrics;
+using SpegelDapr.Discovery.Publishing;
+
+namespace SpegelDapr.Discovery;
+
+/// <summary>Discovery's figures (meter <c>SpegelDapr.Discovery</c>).</summary>
+internal sealed class DiscoveryMetrics
+{
+    private readonly Meter _meter;
+    private readonly Counter<long> _events;
+    private readonly Counter<long> _publishFailures;
+    private readonly Counter<long> _listings;
+
+    public DiscoveryMetrics(IMeterFactory meters)
+    {
+        _meter = meters.Create("SpegelDapr.Discovery");
+        _events = _meter.CreateCounter<long>("spegel_dapr.discovery.events", "{event}", "Events published, by type");
+        _publishFailures = _meter.CreateCounter<long>("spegel_dapr.discovery.publish_failures", "{attempt}", "Attempts to publish an event that failed");
+        _listings = _meter.CreateCounter<long>("spegel_dapr.discovery.listings", "{listing}", "Times all content was listed");
+    }
+
+    /// <summary>Has the held keys and the source's state observed whenever figures are read.</summary>
+    public void Observe(HeldContent held, Func<bool> isSourceReadable)
+    {
+        _meter.CreateObservableGauge(
+            "spegel_dapr.discovery.keys",
+            () =>
+            {
+                var (digests, tags) = held.Count;
+                return new[] { new Measurement<long>(digests, Kind("digest")), new Measurement<long>(tags, Kind("tag")) };
+            },
+            "{key}",
+            "Keys that the node holds and announces, by kind");
+        _meter.CreateObservableGauge(
+            "spegel_dapr.discovery.source_readable", () => isSourceReadable() ? 1 : 0, description: "1 while the node's content can be read, else 0");
+    }
+
+    /// <summary>An event has been published.</summary>
+    public void Published(string type) => _events.Add(1, new KeyValuePair<string, object?>("type", type));
+
+    /// <summary>An attempt to publish has failed.</summary>
+    public void PublishFailed() => _publishFailures.Add(1);
+
+    /// <summary>All content has been listed.</summary>
+    public void Listed() => _listings.Add(1);
+
+    private static KeyValuePair<string, object?> Kind(string kind) => new("kind", kind);
+}
