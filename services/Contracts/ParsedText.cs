@@ -52,12 +52,17 @@ public abstract class ParsedTextJsonConverter<T> : JsonConverter<T>
     public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options) => writer.WriteStringValue(value.ToString());
 }
 
-internal sealed class DigestJsonConverter : ParsedTextJsonConverter<Digest>;
+/// <summary>A digest as a JSON string. Public for the source-generated JSON of other assemblies.</summary>
+public sealed class DigestJsonConverter : ParsedTextJsonConverter<Digest>;
 
-internal sealed class ContentKeyJsonConverter : ParsedTextJsonConverter<ContentKey>;
+/// <summary>A key as a JSON string. Public for the source-generated JSON of other assemblies.</summary>
+public sealed class ContentKeyJsonConverter : ParsedTextJsonConverter<ContentKey>;
 
-internal sealed class LocationJsonConverter : ParsedTextJsonConverter<Location>;
+/// <summary>A location as a JSON string. Public for the source-generated JSON of other assemblies.</summary>
+public sealed class LocationJsonConverter : ParsedTextJsonConverter<Location>;
 
-internal sealed class NodeNameJsonConverter : ParsedTextJsonConverter<NodeName>;
+/// <summary>A node's name as a JSON string. Public for the source-generated JSON of other assemblies.</summary>
+public sealed class NodeNameJsonConverter : ParsedTextJsonConverter<NodeName>;
 
-internal sealed class BlobAddressJsonConverter : ParsedTextJsonConverter<BlobAddress>;
+/// <summary>A blob address as a JSON string. Public for the source-generated JSON of other assemblies.</summary>
+public sealed class BlobAddressJsonConverter : ParsedTextJsonConverter<BlobAddress>;

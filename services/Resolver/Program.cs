@@ -1,1 +1,4 @@
-Console.WriteLine("pending");
+using SpegelDapr.Resolver;
+using SpegelDapr.ServiceDefaults;
+
+return await ServiceHost.RunAsync(() => ResolverService.Create(args));

@@ -1,0 +1,33 @@
+using System.Buffers;
+
+namespace SpegelDapr.Resolver;
+
+/// <summary>Reads requests of bounded size.</summary>
+internal static class BoundedBody
+{
+    /// <summary>The whole body; null when it has more than <paramref name="most"/> bytes.</summary>
+    public static async Task<byte[]?> ReadAsync(HttpRequest request, int most)
+    {
+        if (request.ContentLength > most)
+        {
+            return null;
+        }
+
+        var reader = request.BodyReader;
+        while (true)
+        {
+            var read = await reader.ReadAsync(request.HttpContext.RequestAborted);
+            if (read.Buffer.Length > most)
+            {
+                return null;
+            }
+
+            if (read.IsCompleted)
+            {
+                return read.Buffer.ToArray();
+            }
+
+            reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+        }
+    }
+}

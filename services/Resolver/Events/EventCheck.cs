@@ -1,0 +1,32 @@
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Resolver.Events;
+
+/// <summary>What an event must satisfy besides being well formed, which its types see to.</summary>
+internal static class EventCheck
+{
+    /// <summary>The most chunks a snapshot may have: more than a million keys.</summary>
+    public const int MostChunks = 2048;
+
+    /// <summary>Above any time in milliseconds and any count, and far from overflow.</summary>
+    private const long MostNumber = 1L << 53;
+
+    /// <summary>Why an event that came on the topic of <paramref name="location"/> must be dropped; null when it is good.</summary>
+    public static string? Problem(LayerEvent layerEvent, Location location) => layerEvent switch
+    {
+        // A zone may not speak for another: who may publish on which topic is decided by Dapr's scopes.
+        _ when layerEvent.Node.Location != location => "location",
+        { Epoch: < 1 or > MostNumber } => "epoch",
+        { Sequence: < 0 or > MostNumber } => "sequence",
+        SnapshotEvent { Sequence: 0 } or DeltaEvent { Sequence: 0 } => "sequence",
+        SnapshotEvent { Chunks: < 1 or > MostChunks } => "chunks",
+        SnapshotEvent { Chunk: < 0 } => "chunks",
+        SnapshotEvent chunk when chunk.Chunk >= chunk.Chunks => "chunks",
+        SnapshotEvent chunk => KeysProblem(chunk.Keys),
+        DeltaEvent delta => KeysProblem([.. delta.Removed, .. delta.Added]),
+        _ => null,
+    };
+
+    private static string? KeysProblem(IReadOnlyList<HeldKey?> keys) =>
+        keys.Count > LayerEvent.MaxKeys || keys.Contains(null) ? "keys" : null;
+}

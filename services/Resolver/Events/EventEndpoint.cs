@@ -1,0 +1,168 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using SpegelDapr.Contracts;
+using SpegelDapr.Resolver.Store;
+
+namespace SpegelDapr.Resolver.Events;
+
+/// <summary>
+/// Subscribes to the topics of the locations in reach and answers their events. Each location has a route of its own, so that Dapr and not
+/// the event says which topic it came on.
+/// </summary>
+internal sealed partial class EventEndpoint(EventApplier applier, ResolverMetrics metrics, TimeProvider time, ILogger<EventEndpoint> logger)
+{
+    /// <summary>Room for the event in a CloudEvent, with its tracing attributes.</summary>
+    private const int MostBytes = LayerEvent.MaxBytes + (16 * 1024);
+
+    /// <summary>Below the 15 seconds after which Dapr's Redis component delivers an event again to another replica.</summary>
+    private static readonly TimeSpan ApplyBudget = TimeSpan.FromSeconds(10);
+
+    /// <summary>The least time between two log lines on events that are dropped for the same reason.</summary>
+    private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(10);
+
+    private readonly ConcurrentDictionary<string, DateTimeOffset> _logged = new();
+
+    /// <summary>Maps <c>/dapr/subscribe</c>, where Dapr asks an app for its subscriptions, and the routes that it names.</summary>
+    public void Map(IEndpointRouteBuilder endpoints, IReadOnlyList<Location> locations)
+    {
+        var subscriptions = locations
+            .Select(location => new Subscription(DaprNames.LayerEvents, LayerTopics.Events(location), Route(location)))
+            .ToArray();
+        endpoints.MapGet("/dapr/subscribe", context => context.Response.WriteAsJsonAsync(
+            subscriptions, SubscriptionJson.Default.SubscriptionArray, cancellationToken: context.RequestAborted));
+        foreach (var location in locations)
+        {
+            endpoints.MapPost(Route(location), context => HandleAsync(context, location));
+        }
+    }
+
+    private static string Route(Location location) => $"/v1/events/{location.Region}/{location.Zone}";
+
+    private async Task HandleAsync(HttpContext context, Location location)
+    {
+        var status = await BoundedBody.ReadAsync(context.Request, MostBytes) is { } body
+            ? await AnswerAsync(body, location, context.RequestAborted)
+            : Drop("unknown", "size", location);
+        await context.Response.WriteAsJsonAsync(new EventAnswer(status), SubscriptionJson.Default.EventAnswer, cancellationToken: context.RequestAborted);
+    }
+
+    /// <summary>What Dapr is to do with a delivery: SUCCESS ends it, RETRY brings it back, DROP ends it as a bad one.</summary>
+    internal async Task<string> AnswerAsync(ReadOnlyMemory<byte> body, Location location, CancellationToken aborted)
+    {
+        var started = time.GetTimestamp();
+        if (!TryRead(body.Span, location, out var layerEvent, out var problem))
+        {
+            return Drop(layerEvent is null ? "unknown" : Kind(layerEvent), problem, location);
+        }
+
+        var kind = Kind(layerEvent);
+        using var budget = new CancellationTokenSource(ApplyBudget, time);
+        using var linked = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, aborted);
+        try
+        {
+            var outcome = await applier.ApplyAsync(layerEvent, linked.Token);
+            metrics.Event(kind, outcome.ToString().ToLowerInvariant());
+            metrics.EventDuration(time.GetElapsedTime(started), kind);
+            return "SUCCESS";
+        }
+        catch (StoreUnavailableException e)
+        {
+            return Retry(kind, e.Message);
+        }
+        catch (OperationCanceledException) when (!aborted.IsCancellationRequested)
+        {
+            return Retry(kind, $"The event could not be applied within {ApplyBudget.TotalSeconds} s.");
+        }
+    }
+
+    private static bool TryRead(
+        ReadOnlySpan<byte> body,
+        Location location,
+        [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out LayerEvent? layerEvent,
+        out string problem)
+    {
+        layerEvent = null;
+        try
+        {
+            if (JsonSerializer.Deserialize(body, ContractsJson.Default.CloudEvent) is not { } envelope)
+            {
+                problem = "json";
+                return false;
+            }
+
+            if (envelope.Topic != LayerTopics.Events(location))
+            {
+                problem = "topic";
+                return false;
+            }
+
+            layerEvent = envelope.ToLayerEvent();
+        }
+        catch (JsonException)
+        {
+            problem = "json";
+            return false;
+        }
+
+        problem = EventCheck.Problem(layerEvent, location) ?? "";
+        return problem.Length == 0;
+    }
+
+    private static string Kind(LayerEvent layerEvent) => layerEvent switch
+    {
+        SnapshotEvent => "snapshot",
+        DeltaEvent => "delta",
+        HeartbeatEvent => "heartbeat",
+        _ => "leaving",
+    };
+
+    private string Drop(string kind, string reason, Location location)
+    {
+        metrics.Event(kind, "dropped", reason);
+        if (MayLog(reason))
+        {
+            Log.Dropped(logger, kind, LayerTopics.Events(location), reason);
+        }
+
+        return "DROP";
+    }
+
+    private string Retry(string kind, string reason)
+    {
+        metrics.Event(kind, "retried");
+        if (MayLog("retry"))
+        {
+            Log.Retried(logger, kind, reason);
+        }
+
+        return "RETRY";
+    }
+
+    private bool MayLog(string about)
+    {
+        var now = time.GetUtcNow();
+        var last = _logged.GetOrAdd(about, DateTimeOffset.MinValue);
+        return now - last >= LogInterval && _logged.TryUpdate(about, now, last);
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(LogLevel.Warning, "Dropped a bad event ({Kind}) on topic {Topic}: its {Reason} is not acceptable. More of the kind are only counted.")]
+        public static partial void Dropped(ILogger logger, string kind, string topic, string reason);
+
+        [LoggerMessage(LogLevel.Warning, "An event ({Kind}) will be delivered again: {Reason}")]
+        public static partial void Retried(ILogger logger, string kind, string reason);
+    }
+}
+
+/// <summary>A subscription as Dapr reads it from <c>/dapr/subscribe</c> (dapr/dapr, pkg/runtime/pubsub/subscriptions.go).</summary>
+internal sealed record Subscription(string Pubsubname, string Topic, string Route);
+
+/// <summary>An app's answer to a delivery (Dapr's documentation, reference/api/pubsub_api).</summary>
+internal sealed record EventAnswer(string Status);
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
+[JsonSerializable(typeof(Subscription[]))]
+[JsonSerializable(typeof(EventAnswer))]
+internal sealed partial class SubscriptionJson : JsonSerializerContext;

@@ -1,0 +1,57 @@
+using System.Diagnostics.Metrics;
+
+namespace SpegelDapr.Resolver;
+
+/// <summary>The resolver's figures.</summary>
+internal sealed class ResolverMetrics
+{
+    private static readonly InstrumentAdvice<double> WaitBuckets = new()
+    {
+        HistogramBucketBoundaries = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
+    };
+
+    private readonly Counter<long> _events;
+    private readonly Counter<long> _keys;
+    private readonly Counter<long> _snapshotRequests;
+    private readonly Counter<long> _storeFailures;
+    private readonly Counter<long> _conflicts;
+    private readonly Histogram<double> _resolve;
+    private readonly Histogram<double> _apply;
+
+    public ResolverMetrics(IMeterFactory meters)
+    {
+        var meter = meters.Create("SpegelDapr.Resolver");
+        _events = meter.CreateCounter<long>("spegel_dapr.resolver.events", "{event}", "Layer events heard, by type and outcome.");
+        _apply = meter.CreateHistogram(
+            "spegel_dapr.resolver.event.duration", "s", "How long an event took to be applied, by type.", advice: WaitBuckets);
+        _keys = meter.CreateCounter<long>("spegel_dapr.resolver.keys", "{key}", "Keys that were looked up, by outcome: hit or miss.");
+        _resolve = meter.CreateHistogram("spegel_dapr.resolver.resolve.duration", "s", "How long a question took to be answered, by outcome.", advice: WaitBuckets);
+        _snapshotRequests = meter.CreateCounter<long>(
+            "spegel_dapr.resolver.snapshot_requests", "{request}", "Snapshots that nodes were asked for, by reason.");
+        _storeFailures = meter.CreateCounter<long>("spegel_dapr.resolver.store_failures", "{failure}", "Reads and writes that the state store refused or left unanswered.");
+        _conflicts = meter.CreateCounter<long>("spegel_dapr.resolver.store_conflicts", "{write}", "Writes that were repeated because another replica came first.");
+    }
+
+    /// <param name="type">The event's kind: <c>snapshot</c>, <c>delta</c>, <c>heartbeat</c>, <c>leaving</c> or <c>unknown</c>.</param>
+    /// <param name="outcome"><c>applied</c>, <c>duplicate</c>, <c>stale</c>, <c>retried</c>, or <c>dropped</c> with its reason.</param>
+    /// <param name="reason">Why it was dropped.</param>
+    public void Event(string type, string outcome, string? reason = null) => _events.Add(
+        1, new("type", type), new("outcome", outcome), new("reason", reason ?? ""));
+
+    public void EventDuration(TimeSpan duration, string type) => _apply.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("type", type));
+
+    /// <param name="outcome"><c>answered</c>, <c>unavailable</c> or <c>invalid</c>.</param>
+    public void Resolved(TimeSpan duration, string outcome) => _resolve.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("outcome", outcome));
+
+    public void Keys(int hits, int misses)
+    {
+        _keys.Add(hits, new KeyValuePair<string, object?>("outcome", "hit"));
+        _keys.Add(misses, new KeyValuePair<string, object?>("outcome", "miss"));
+    }
+
+    public void SnapshotRequested(string reason) => _snapshotRequests.Add(1, new KeyValuePair<string, object?>("reason", reason));
+
+    public void StoreFailed() => _storeFailures.Add(1);
+
+    public void StoreConflict() => _conflicts.Add(1);
+}

@@ -1,0 +1,58 @@
+using Microsoft.Extensions.Configuration.Memory;
+using Microsoft.Extensions.Options;
+using SpegelDapr.Resolver.Events;
+using SpegelDapr.Resolver.Holders;
+using SpegelDapr.Resolver.Leases;
+using SpegelDapr.Resolver.Resolving;
+using SpegelDapr.Resolver.Store;
+using SpegelDapr.ServiceDefaults;
+
+namespace SpegelDapr.Resolver;
+
+/// <summary>Hears which node holds what, keeps it in a state store that its replicas share, and answers who holds a key.</summary>
+public static class ResolverService
+{
+    private const string UrlKey = "App:Url";
+
+    private static readonly Dictionary<string, string?> DefaultUrls = new()
+    {
+        [UrlKey] = "http://127.0.0.1:5020",
+        ["Telemetry:Url"] = "http://127.0.0.1:9093",
+    };
+
+    /// <summary>
+    /// Builds the service. Settings come from appsettings.json, the environment and <paramref name="args"/>;
+    /// <paramref name="configure"/> may add more before any is read.
+    /// </summary>
+    public static WebApplication Create(string[] args, Action<WebApplicationBuilder>? configure = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder(args);
+        ((IConfigurationBuilder)builder.Configuration).Sources.Insert(0, new MemoryConfigurationSource { InitialData = DefaultUrls });
+        configure?.Invoke(builder);
+        builder.AddServiceDefaults(UrlKey);
+
+        builder.Services.AddOptions<ResolverOptions>().BindConfiguration(ResolverOptions.Section).ValidateProblemsOnStart();
+        builder.Services.AddSingleton<ResolverMetrics>();
+        builder.Services.AddSingleton<IHolderStore, DaprHolderStore>();
+        builder.Services.AddSingleton<ConflictBackoff>();
+        builder.Services.AddSingleton<DocumentCache>();
+        builder.Services.AddSingleton<LeaseBook>();
+        builder.Services.AddSingleton<HolderBook>();
+        builder.Services.AddSingleton<HolderWriter>();
+        builder.Services.AddSingleton<ISyncTopic, DaprSyncTopic>();
+        builder.Services.AddSingleton<SnapshotRequests>();
+        builder.Services.AddSingleton<EventApplier>();
+        builder.Services.AddSingleton<EventEndpoint>();
+        builder.Services.AddSingleton<ResolveEndpoint>();
+        builder.Services.AddSingleton<StoreCheck>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<StoreCheck>());
+        builder.Services.AddHealthChecks().AddCheck<StoreCheck>("store", tags: [ServiceDefaultsExtensions.ReadyTag]);
+
+        var app = builder.Build();
+        app.UseTelemetry();
+        app.UseAppApiToken();
+        app.Services.GetRequiredService<EventEndpoint>().Map(app, app.Services.GetRequiredService<IOptions<ResolverOptions>>().Value.Locations);
+        app.Services.GetRequiredService<ResolveEndpoint>().Map(app);
+        return app;
+    }
+}

@@ -1,0 +1,16 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using SpegelDapr.Resolver.Holders;
+using SpegelDapr.Resolver.Leases;
+
+namespace SpegelDapr.Resolver.Store;
+
+/// <summary>The JSON of the documents in the store.</summary>
+[JsonSourceGenerationOptions(
+    JsonSerializerDefaults.Web,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(Lease))]
+[JsonSerializable(typeof(HolderDocument))]
+internal sealed partial class StoreJson : JsonSerializerContext;

@@ -1,0 +1,13 @@
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Resolver.Store;
+
+/// <summary>The keys of the store's documents. Dapr forbids <c>||</c> in a key, and no part of these can be empty or hold a bar.</summary>
+internal static class StoreKeys
+{
+    /// <summary>The key of a node's lease.</summary>
+    public static string Lease(Location location, NodeName node) => $"node|{location.Region}|{location.Zone}|{node}";
+
+    /// <summary>The key of the holders of some content in a zone.</summary>
+    public static string Holders(Location location, ContentKey key) => $"holders|{location.Region}|{location.Zone}|{key}";
+}
