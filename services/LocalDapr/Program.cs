@@ -1,1 +1,3 @@
-Console.WriteLine("pending");
+using SpegelDapr.LocalDapr.Running;
+
+return await CommandLine.RunAsync(args);

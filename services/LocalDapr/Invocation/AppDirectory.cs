@@ -1,0 +1,43 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+
+namespace SpegelDapr.LocalDapr.Invocation;
+
+/// <summary>Finds the instances of an app, each in turn: those of this host, or else those that other processes have recorded.</summary>
+internal sealed class AppDirectory(ILoggerFactory loggers, TimeProvider time)
+{
+    private readonly ConcurrentDictionary<string, ImmutableArray<AppAddress>> _apps = new();
+    private readonly ConcurrentDictionary<string, AppRecords> _records = new();
+    private uint _turn;
+
+    /// <summary>Records an instance until the result is disposed.</summary>
+    public IDisposable Register(AppSpec app, AppAddress address)
+    {
+        _apps.AddOrUpdate(app.AppId, [address], (_, addresses) => addresses.Add(address));
+        var record = app.ResolutionDirectory is { } directory ? Records(directory).Add(app.AppId, address) : null;
+        return new Registration(this, app.AppId, address, record);
+    }
+
+    /// <summary>The next instance of an app, as the app <paramref name="caller"/> sees it; null when there is none.</summary>
+    public AppAddress? Next(string appId, AppSpec caller)
+    {
+        var addresses = _apps.GetValueOrDefault(appId, []);
+        if (addresses.IsEmpty && caller.ResolutionDirectory is { } directory)
+        {
+            addresses = Records(directory).Find(appId);
+        }
+
+        return addresses.IsEmpty ? null : addresses[(int)(Interlocked.Increment(ref _turn) % (uint)addresses.Length)];
+    }
+
+    private AppRecords Records(string directory) => _records.GetOrAdd(directory, path => new AppRecords(path, time, loggers.CreateLogger<AppRecords>()));
+
+    private sealed class Registration(AppDirectory directory, string appId, AppAddress address, IDisposable? record) : IDisposable
+    {
+        public void Dispose()
+        {
+            directory._apps.AddOrUpdate(appId, [], (_, addresses) => addresses.Remove(address));
+            record?.Dispose();
+        }
+    }
+}
