@@ -1,0 +1,140 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Options;
+using SpegelDapr.Contracts;
+using SpegelDapr.Discovery;
+
+namespace SpegelDapr.Unit.Discovery;
+
+public sealed class DiscoveryServiceTests : IDisposable
+{
+    private readonly DirectoryInfo _layout = Directory.CreateTempSubdirectory("spegel-dapr-test-");
+    private readonly Dictionary<string, string?> _settings;
+
+    public DiscoveryServiceTests() => _settings = new()
+    {
+        ["App:Url"] = $"http://127.0.0.1:{FreePort()}",
+        ["Telemetry:Url"] = $"http://127.0.0.1:{FreePort()}",
+        ["DAPR_GRPC_PORT"] = $"{FreePort()}",
+        ["DAPR_HTTP_PORT"] = $"{FreePort()}",
+        ["Node:Name"] = "node-a",
+        ["Node:Region"] = "eu",
+        ["Node:Zone"] = "eu-1",
+        ["Node:Address"] = "http://10.0.0.1:5000",
+        ["Discovery:Source"] = "oci-layout",
+        ["OciLayout:Path"] = _layout.FullName,
+    };
+
+    [Fact]
+    public async Task Dapr_is_told_to_deliver_the_zones_requests_for_snapshots()
+    {
+        await using var app = await StartAsync();
+        using var client = Client("App:Url");
+
+        var subscriptions = await client.GetFromJsonAsync<JsonElement>("/dapr/subscribe");
+
+        Assert.Equal(
+            """[{"pubsubname":"layer-sync","topic":"layer-sync.eu.eu-1","route":"/layer-sync"}]""",
+            subscriptions.GetRawText());
+    }
+
+    [Theory]
+    [InlineData("""{"type":"dev.spegel-dapr.layers.sync.v1","data":{"node":"node-a","epoch":1}}""", "SUCCESS")]
+    [InlineData("""{"type":"dev.spegel-dapr.layers.sync.v2","data":{"node":"node-a","epoch":1}}""", "DROP")]
+    [InlineData("""{"type":"dev.spegel-dapr.layers.sync.v1","data":{"node":"NOT A NODE","epoch":1}}""", "DROP")]
+    [InlineData("""{"type":"dev.spegel-dapr.layers.sync.v1","data":"text"}""", "DROP")]
+    [InlineData("null", "DROP")]
+    [InlineData("{", "DROP")]
+    public async Task A_request_that_cannot_be_read_is_dropped(string body, string status)
+    {
+        await using var app = await StartAsync();
+        using var client = Client("App:Url");
+
+        using var response = await client.PostAsync(new Uri("/layer-sync", UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/cloudevents+json"));
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal(status, (await response.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("status").GetString());
+    }
+
+    [Fact]
+    public async Task Nobody_but_the_sidecar_is_answered_when_there_is_a_token()
+    {
+        _settings["APP_API_TOKEN"] = "secret";
+        await using var app = await StartAsync();
+        using var client = Client("App:Url");
+
+        Assert.Equal(HttpStatusCode.Unauthorized, (await client.GetAsync(new Uri("/dapr/subscribe", UriKind.Relative))).StatusCode);
+        client.DefaultRequestHeaders.Add("dapr-api-token", "secret");
+        Assert.Equal(HttpStatusCode.OK, (await client.GetAsync(new Uri("/dapr/subscribe", UriKind.Relative))).StatusCode);
+    }
+
+    [Fact]
+    public async Task Is_ready_and_shows_its_figures_without_a_sidecar()
+    {
+        File.WriteAllBytes(Path.Combine(_layout.CreateSubdirectory("blobs/sha256").FullName, Digest.OfSha256([1]).Hex), [1]);
+        await using var app = await StartAsync();
+        using var client = Client("Telemetry:Url");
+
+        await UntilAsync(async () => (await client.GetAsync(new Uri("/readyz", UriKind.Relative))).IsSuccessStatusCode);
+        await UntilAsync(async () => (await client.GetStringAsync(new Uri("/metrics", UriKind.Relative))).Split('\n')
+            .Any(line => line.StartsWith("spegel_dapr_discovery_keys", StringComparison.Ordinal) && line.Contains("kind=\"digest\"", StringComparison.Ordinal) && line.Contains("} 1", StringComparison.Ordinal)));
+    }
+
+    [Theory]
+    [InlineData("Discovery:Source", "docker")]
+    [InlineData("Discovery:HeartbeatInterval", "00:00:00")]
+    [InlineData("OciLayout:Path", "/no/such/directory")]
+    [InlineData("Node:Address", "10.0.0.1")]
+    [InlineData("Registries:Filters:0", "(")]
+    public async Task A_wrong_setting_is_named(string setting, string value)
+    {
+        _settings[setting] = value;
+
+        var error = await Assert.ThrowsAsync<OptionsValidationException>(async () => await (await StartAsync()).DisposeAsync());
+
+        Assert.StartsWith($"{setting} is ", Assert.Single(error.Failures), StringComparison.Ordinal);
+        Assert.Contains(value, error.Failures.Single(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("Containerd:Socket", "containerd.sock")]
+    [InlineData("Containerd:Namespace", "k8s/io")]
+    [InlineData("Containerd:ContentPath", "")]
+    public async Task A_wrong_setting_of_containerd_is_named(string setting, string value)
+    {
+        _settings["Discovery:Source"] = "containerd";
+
+        await A_wrong_setting_is_named(setting, value);
+    }
+
+    public void Dispose() => _layout.Delete(recursive: true);
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private static async Task UntilAsync(Func<Task<bool>> condition)
+    {
+        for (var deadline = DateTime.UtcNow.AddSeconds(20); !await condition(); await Task.Delay(20))
+        {
+            Assert.True(DateTime.UtcNow < deadline, "It has not happened in time.");
+        }
+    }
+
+    private async Task<WebApplication> StartAsync()
+    {
+        var app = DiscoveryService.Create([], builder => builder.Configuration.AddInMemoryCollection(_settings));
+        await app.StartAsync();
+        return app;
+    }
+
+    private HttpClient Client(string urlKey) => new() { BaseAddress = new Uri(_settings[urlKey]!) };
+}
