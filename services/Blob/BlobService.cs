@@ -12,8 +12,11 @@ namespace SpegelDapr.Blob;
 /// <summary>The node-local OCI mirror that containerd pulls through: from the node's own content, or else from other nodes that hold it.</summary>
 public static class BlobService
 {
-    /// <summary>The most bytes that wait for a client's socket per request, so that reading the next ones overlaps with sending.</summary>
-    private const int ResponseBufferBytes = 1024 * 1024;
+    /// <summary>
+    /// The most bytes that wait for a client's socket, per request: two chunks, so that reading and hashing the next one overlaps with
+    /// sending the one before.
+    /// </summary>
+    private const int ResponseBufferBytes = 2 * MirrorEndpoint.ChunkBytes;
 
     private static readonly Dictionary<string, string?> DefaultUrls = new()
     {
@@ -27,7 +30,8 @@ public static class BlobService
     /// </summary>
     public static WebApplication Create(string[] args, Action<WebApplicationBuilder>? configure = null)
     {
-        var builder = WebApplication.CreateSlimBuilder(args);
+        // Settings are read once, so nothing need watch the files below the working directory for changes.
+        var builder = WebApplication.CreateSlimBuilder(["--hostBuilder:reloadConfigOnChange=false", .. args]);
         ((IConfigurationBuilder)builder.Configuration).Sources.Insert(0, new MemoryConfigurationSource { InitialData = DefaultUrls });
         configure?.Invoke(builder);
         builder.AddServiceDefaults($"{BlobOptions.Section}:{nameof(BlobOptions.Url)}");
@@ -60,7 +64,7 @@ public static class BlobService
 
     /// <summary>
     /// Requests have no body and short headers. Kestrel's lowest response rate (240 bytes a second) stays: it is counted on each write of
-    /// up to 256 KiB, so a containerd whose disk stalls for minutes is not cut, and a client that never reads does not stay for ever.
+    /// up to 1 MiB, so a containerd whose disk stalls for minutes is not cut, and a client that never reads does not stay for ever.
     /// </summary>
     private static void LimitRequests(KestrelServerOptions kestrel)
     {

@@ -23,7 +23,9 @@ internal sealed partial class MirrorEndpoint(
     BlobMetrics metrics,
     ILogger<MirrorEndpoint> logger)
 {
-    private const int ChunkBytes = 256 * 1024;
+    /// <summary>How much is read and sent at once. Measured on two cores: a quarter of it costs a third of the throughput through a peer.</summary>
+    public const int ChunkBytes = PeerTransfer.HeldBackBytes;
+
     private const string Miss = "miss";
     private const string Broken = "broken";
 
@@ -166,7 +168,7 @@ internal sealed partial class MirrorEndpoint(
 
     private async Task SendFileAsync(HttpContext context, LocalFile file, long offset, long count, bool toPeer)
     {
-        // Kestrel's pinned buffers are read into directly: measured, this is faster than sendfile over loopback.
+        // The file is read into the buffers that Kestrel sends from: measured over loopback, this is faster than sendfile.
         var writer = context.Response.BodyWriter;
         while (count > 0)
         {
@@ -233,7 +235,7 @@ internal sealed partial class MirrorEndpoint(
         // A range from the end is not passed on: its first byte is unknown, and any range may be answered with the whole.
         var range = ContentResponse.RangeOf(context.Request, digest) is { First: not null } fromStart ? fromStart : null;
         using var transfer = peers.Open(known, request.PeerTarget(digest), digest, range?.First ?? 0, range?.Last, context.RequestAborted);
-        var buffer = ArrayPool<byte>.Shared.Rent(PeerTransfer.HeldBackBytes);
+        var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
         try
         {
             int read;
@@ -267,7 +269,7 @@ internal sealed partial class MirrorEndpoint(
     private async Task SendTransferAsync(HttpContext context, PeerTransfer transfer)
     {
         var writer = context.Response.BodyWriter;
-        while (await transfer.ReadAsync(writer.GetMemory(PeerTransfer.HeldBackBytes)) is var read and > 0)
+        while (await transfer.ReadAsync(writer.GetMemory(ChunkBytes)) is var read and > 0)
         {
             writer.Advance(read);
             await writer.FlushAsync(context.RequestAborted);

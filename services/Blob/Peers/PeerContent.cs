@@ -1,3 +1,4 @@
+using System.Buffers;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
 
@@ -29,7 +30,7 @@ internal sealed class PeerContent(
         IReadOnlyList<Holder> holders, string target, Digest digest, int mostBytes, CancellationToken cancellation)
     {
         using var transfer = Open(holders, target, digest, 0, null, cancellation);
-        var buffer = new byte[PeerTransfer.HeldBackBytes];
+        var buffer = ArrayPool<byte>.Shared.Rent(PeerTransfer.HeldBackBytes);
         using var content = new MemoryStream();
         try
         {
@@ -48,6 +49,10 @@ internal sealed class PeerContent(
         catch (Exception e) when (e is PeersExhaustedException or CorruptContentException)
         {
             return null;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
         }
     }
 

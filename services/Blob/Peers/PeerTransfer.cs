@@ -17,7 +17,7 @@ internal sealed class CorruptContentException() : Exception("Content from peers 
 internal sealed partial class PeerTransfer : IDisposable
 {
     /// <summary>How much of the end is held back; a buffer to read into must be at least as large.</summary>
-    public const int HeldBackBytes = 256 * 1024;
+    public const int HeldBackBytes = 1024 * 1024;
 
     private readonly PeerContent _peers;
     private readonly Candidates _candidates;

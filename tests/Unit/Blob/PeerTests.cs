@@ -1,7 +1,5 @@
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
-using System.Text;
 using Microsoft.AspNetCore.Http;
 using SpegelDapr.Contracts;
 
@@ -27,8 +25,8 @@ public sealed class PeerTests : IAsyncLifetime
     [Theory]
     [InlineData(0)]
     [InlineData(1)]
-    [InlineData(256 * 1024)]
-    [InlineData((256 * 1024) + 1)]
+    [InlineData(1024 * 1024)]
+    [InlineData((1024 * 1024) + 1)]
     [InlineData(Big)]
     public async Task A_blob_comes_whole_from_the_holder_that_the_resolver_names(int length)
     {
