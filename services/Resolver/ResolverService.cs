@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Configuration.Memory;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Resolver.Events;
 using SpegelDapr.Resolver.Holders;
@@ -33,13 +34,13 @@ public static class ResolverService
 
         builder.Services.AddOptions<ResolverOptions>().BindConfiguration(ResolverOptions.Section).ValidateProblemsOnStart();
         builder.Services.AddSingleton<ResolverMetrics>();
-        builder.Services.AddSingleton<IHolderStore, DaprHolderStore>();
+        builder.Services.TryAddSingleton<IHolderStore, DaprHolderStore>();
         builder.Services.AddSingleton<ConflictBackoff>();
         builder.Services.AddSingleton<DocumentCache>();
         builder.Services.AddSingleton<LeaseBook>();
         builder.Services.AddSingleton<HolderBook>();
         builder.Services.AddSingleton<HolderWriter>();
-        builder.Services.AddSingleton<ISyncTopic, DaprSyncTopic>();
+        builder.Services.TryAddSingleton<ISyncTopic, DaprSyncTopic>();
         builder.Services.AddSingleton<SnapshotRequests>();
         builder.Services.AddSingleton<EventApplier>();
         builder.Services.AddSingleton<EventEndpoint>();
