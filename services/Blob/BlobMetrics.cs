@@ -39,26 +39,29 @@ internal sealed class BlobMetrics
         _firstByte = meter.CreateHistogram(
             "spegel_dapr.blob.peer.first_byte", "s", "How long a peer took to begin its answer, by tier.", advice: WaitBuckets);
         _transfer = meter.CreateHistogram(
-            "spegel_dapr.blob.peer.transfer", "s", "How long content from peers took until it was sent whole, by tier.", advice: TransferBuckets);
-        _corrupt = meter.CreateCounter<long>("spegel_dapr.blob.corrupt", "{blob}", "Content that did not match its digest, by where it was.");
+            "spegel_dapr.blob.peer.transfer", "s", "How long content from peers took until it was there whole.", advice: TransferBuckets);
+        _corrupt = meter.CreateCounter<long>("spegel_dapr.blob.corrupt", "{blob}", "Content that does not match its digest, by where.");
         _shunned = meter.CreateCounter<long>("spegel_dapr.blob.shunned", "{holder}", "Holders that are no longer asked for some content.");
         _resumed = meter.CreateCounter<long>("spegel_dapr.blob.resumed", "{blob}", "Transfers that another holder continued.");
-        _hedged = meter.CreateCounter<long>("spegel_dapr.blob.hedged", "{request}", "Requests to a further peer because the first was slow.");
+        _hedged = meter.CreateCounter<long>("spegel_dapr.blob.hedged", "{request}", "Further peers asked because the first was slow.");
     }
 
     public void Served(long bytes, Tier tier, ContentKind kind, bool toPeer) => _served.Add(
         bytes, new("tier", tier.Name()), new("kind", Name(kind)), new("requester", Requester(toPeer)));
 
-    /// <param name="outcome">The tier of a hit, or <c>miss</c>, <c>broken</c> (failed or cut short) or <c>aborted</c> (by the client).</param>
+    /// <param name="outcome">The tier of a hit, <c>miss</c>, <c>broken</c> (failed or cut short) or <c>aborted</c> (by the client).</param>
     public void Request(string outcome, ContentKind kind, bool fromPeer) => _requests.Add(
         1, new("outcome", outcome), new("kind", Name(kind)), new("requester", Requester(fromPeer)));
 
     /// <param name="outcome"><c>answered</c> or <c>unavailable</c>.</param>
-    public void Resolved(TimeSpan duration, string outcome) => _resolve.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("outcome", outcome));
+    public void Resolved(TimeSpan duration, string outcome) =>
+        _resolve.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("outcome", outcome));
 
-    public void FirstByte(TimeSpan duration, Tier tier) => _firstByte.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("tier", tier.Name()));
+    public void FirstByte(TimeSpan duration, Tier tier) =>
+        _firstByte.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("tier", tier.Name()));
 
-    public void Transferred(TimeSpan duration, Tier tier) => _transfer.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("tier", tier.Name()));
+    public void Transferred(TimeSpan duration, Tier tier) =>
+        _transfer.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("tier", tier.Name()));
 
     /// <param name="where"><c>local</c> or <c>peer</c>.</param>
     public void Corrupt(string where) => _corrupt.Add(1, new KeyValuePair<string, object?>("where", where));

@@ -11,7 +11,7 @@ public sealed class BlobOptions : IValidatedOptions
     /// <summary>Where the mirror listens: <c>http://address:port</c>; <c>*</c> is every address of the machine.</summary>
     public string Url { get; set; } = "";
 
-    /// <summary>The directory that holds <c>blobs/&lt;algorithm&gt;/&lt;hex&gt;</c>: containerd's content store, or an OCI image layout.</summary>
+    /// <summary>The directory that holds <c>blobs/&lt;algorithm&gt;/&lt;hex&gt;</c>: containerd's store or an OCI layout.</summary>
     public string ContentPath { get; set; } = "/var/lib/containerd/io.containerd.content.v1.content";
 
     /// <summary>How long an answer of the resolver is waited for.</summary>

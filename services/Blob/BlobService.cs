@@ -9,7 +9,7 @@ using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Blob;
 
-/// <summary>The node-local OCI mirror that containerd pulls through: from the node's own content, or else from other nodes that hold it.</summary>
+/// <summary>The node-local OCI mirror that containerd pulls through: from local content, or else from other nodes.</summary>
 public static class BlobService
 {
     /// <summary>

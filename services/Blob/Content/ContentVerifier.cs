@@ -10,7 +10,8 @@ namespace SpegelDapr.Blob.Content;
 /// Hashes local files against their digests, once each: the outcome is remembered for as long as the file's <see cref="FileIdentity"/>
 /// stays. Requests that come meanwhile wait for the same run, and each may stop waiting without stopping the run, which the next one needs.
 /// </summary>
-internal sealed partial class ContentVerifier(BlobMetrics metrics, IHostApplicationLifetime lifetime, ILogger<ContentVerifier> logger) : IDisposable
+internal sealed partial class ContentVerifier(
+    BlobMetrics metrics, IHostApplicationLifetime lifetime, ILogger<ContentVerifier> logger) : IDisposable
 {
     private const int BufferBytes = 256 * 1024;
     private const int MostRemembered = 100_000;
@@ -27,7 +28,9 @@ internal sealed partial class ContentVerifier(BlobMetrics metrics, IHostApplicat
             return outcome.Matches;
         }
 
-        var run = _runs.GetOrAdd((digest, identity), key => new Lazy<Task<bool>>(() => Task.Run(() => RunAsync(key.Item1, key.Item2, open))));
+        var run = _runs.GetOrAdd(
+            (digest, identity),
+            key => new Lazy<Task<bool>>(() => Task.Run(() => RunAsync(key.Item1, key.Item2, open))));
         return await run.Value.WaitAsync(cancellation);
     }
 
@@ -111,7 +114,9 @@ internal sealed partial class ContentVerifier(BlobMetrics metrics, IHostApplicat
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Error, "Local content {Digest} does not match its digest. It is not served until its file changes; remove the image and pull it again.")]
+        [LoggerMessage(
+            LogLevel.Error,
+            "Local content {Digest} does not match its digest. It is not served; remove the image and pull it again.")]
         public static partial void Corrupt(ILogger logger, Digest digest);
 
         [LoggerMessage(LogLevel.Warning, "Local content {Digest} could not be read to the end and counts as absent: {Reason}")]

@@ -48,7 +48,7 @@ internal sealed class HolderLookup(ResolverClient resolver, IHostApplicationLife
 
     private ResolvedKey? Recall(ContentKey key) => _answers.Get<ResolvedKey>(key);
 
-    /// <summary>One question for those of the keys that nobody is asking for; for each key, the task of the question it is part of.</summary>
+    /// <summary>One question for those of the keys that nobody is asking for; for each key, the task of its question.</summary>
     private Task[] Ask(IReadOnlyList<ContentKey> keys)
     {
         var question = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -11,7 +11,10 @@ internal sealed class Prefetch(LocalContent local, HolderLookup holders)
     /// layers find them in memory.
     /// </summary>
     public void ForNode(OciManifest manifest) =>
-        holders.FindAhead(manifest.Children.Select(child => child.Digest).Where(digest => !local.Has(digest)).Select(ContentKey.FromDigest));
+        holders.FindAhead(manifest.Children
+            .Select(child => child.Digest)
+            .Where(digest => !local.Has(digest))
+            .Select(ContentKey.FromDigest));
 
     /// <summary>After a manifest for another node: hashes what this node has of it, so that it can be served without a wait.</summary>
     public void ForPeer(OciManifest manifest)

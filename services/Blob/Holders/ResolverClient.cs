@@ -47,13 +47,18 @@ internal sealed partial class ResolverClient : IDisposable
                 MinimumThroughput = 3,
                 SamplingDuration = TimeSpan.FromSeconds(10),
                 BreakDuration = TimeSpan.FromSeconds(2),
-                ShouldHandle = new PredicateBuilder().Handle<HttpRequestException>().Handle<TimeoutRejectedException>().Handle<JsonException>(),
+                ShouldHandle = new PredicateBuilder()
+                    .Handle<HttpRequestException>()
+                    .Handle<TimeoutRejectedException>()
+                    .Handle<JsonException>(),
             })
             .AddTimeout(options.Value.ResolveBudget)
             .Build();
     }
 
-    /// <summary>Who holds the keys, in their order; null when no resolver answers in time. At most <see cref="ResolveRequest.MaxKeys"/> keys.</summary>
+    /// <summary>
+    /// Who holds the keys, at most <see cref="ResolveRequest.MaxKeys"/>, in their order; null when no resolver answers in time.
+    /// </summary>
     public async Task<IReadOnlyList<ResolvedKey>?> ResolveAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellation)
     {
         var started = _time.GetTimestamp();
@@ -86,7 +91,8 @@ internal sealed partial class ResolverClient : IDisposable
         question.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         using var response = await _http.PostAsync(new Uri(ResolveRequest.Method, UriKind.Relative), question, cancellation);
         response.EnsureSuccessStatusCode();
-        var answer = JsonSerializer.Deserialize(await response.Content.ReadAsByteArrayAsync(cancellation), ContractsJson.Default.ResolveAnswer);
+        var answer = JsonSerializer.Deserialize(
+            await response.Content.ReadAsByteArrayAsync(cancellation), ContractsJson.Default.ResolveAnswer);
         return answer is not null && answer.Keys.Select(key => key.Key).SequenceEqual(keys)
             ? answer.Keys
             : throw new JsonException("The answer does not list the keys of the question.");

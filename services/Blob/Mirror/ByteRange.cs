@@ -9,9 +9,11 @@ namespace SpegelDapr.Blob.Mirror;
 /// </summary>
 internal sealed record ByteRange(long? First, long? Last)
 {
-    /// <summary>The range of a header; null when there is none, or one to ignore: unparsable, of another unit or of several ranges.</summary>
+    /// <summary>The range of a header; null when there is none, or one to ignore: malformed, another unit, several ranges.</summary>
     public static ByteRange? Parse(string? header) =>
-        RangeHeaderValue.TryParse(header, out var value) && value is { Unit: "bytes", Ranges: { Count: 1 } ranges } && ranges.First() is var range
+        RangeHeaderValue.TryParse(header, out var value)
+        && value is { Unit: "bytes", Ranges: { Count: 1 } ranges }
+        && ranges.First() is var range
             ? new ByteRange(range.From, range.To)
             : null;
 

@@ -15,8 +15,11 @@ internal sealed record MirrorRequest(ContentKind Kind, string Repository, Digest
     private const string Prefix = "/v2/";
 
     /// <summary>The path and query at which another node's blob service has the content of <paramref name="digest"/>.</summary>
-    public string PeerTarget(Digest digest) =>
-        $"{Prefix}{Repository}/{(Kind == ContentKind.Manifest ? "manifests" : "blobs")}/{digest}{(Registry is null ? "" : "?ns=" + Uri.EscapeDataString(Registry))}";
+    public string PeerTarget(Digest digest)
+    {
+        var path = $"{Prefix}{Repository}/{(Kind == ContentKind.Manifest ? "manifests" : "blobs")}/{digest}";
+        return Registry is null ? path : $"{path}?ns={Uri.EscapeDataString(Registry)}";
+    }
 
     /// <summary>Whether <paramref name="target"/> is <c>/v2</c> or <c>/v2/</c>, the specification's end-1.</summary>
     public static bool IsBase(string target) => PathOf(target) is "/v2" or Prefix;
@@ -64,7 +67,8 @@ internal sealed record MirrorRequest(ContentKind Kind, string Repository, Digest
     /// <summary>As containerd names it, for logs.</summary>
     public override string ToString() => $"{Registry ?? "-"}/{Repository}{(Digest is null ? ":" + Tag : "@" + Digest)}";
 
-    private static string PathOf(string target) => target.IndexOf('?', StringComparison.Ordinal) is var query and >= 0 ? target[..query] : target;
+    private static string PathOf(string target) =>
+        target.IndexOf('?', StringComparison.Ordinal) is var query and >= 0 ? target[..query] : target;
 
     /// <summary>A name may itself hold components called manifests or blobs, so the path is read from its end.</summary>
     private static (string Name, ContentKind Kind, string Reference)? Split(string path)

@@ -15,9 +15,11 @@ internal sealed record OciError(int Status, string Code, string Message)
         "UNSUPPORTED",
         "There are only /v2/, /v2/<name>/manifests/<reference> and /v2/<name>/blobs/<digest>.");
 
-    public static OciError ReadOnly { get; } = new(StatusCodes.Status405MethodNotAllowed, "UNSUPPORTED", "This mirror only answers GET and HEAD.");
+    public static OciError ReadOnly { get; } = new(
+        StatusCodes.Status405MethodNotAllowed, "UNSUPPORTED", "This mirror only answers GET and HEAD.");
 
-    public static OciError NoBodyExpected { get; } = new(StatusCodes.Status413PayloadTooLarge, "SIZE_INVALID", "A request to this mirror has no body.");
+    public static OciError NoBodyExpected { get; } = new(
+        StatusCodes.Status413PayloadTooLarge, "SIZE_INVALID", "A request to this mirror has no body.");
 
     public static OciError InvalidName { get; } = new(
         StatusCodes.Status400BadRequest,
@@ -30,7 +32,9 @@ internal sealed record OciError(int Status, string Code, string Message)
     public static OciError InvalidDigest { get; } = new(StatusCodes.Status400BadRequest, "DIGEST_INVALID", $"Give {Digest.Form}.");
 
     public static OciError InvalidTag { get; } = new(
-        StatusCodes.Status400BadRequest, "MANIFEST_INVALID", $"A manifest's reference is a tag of at most 128 characters of [A-Za-z0-9_.-], or {Digest.Form}.");
+        StatusCodes.Status400BadRequest,
+        "MANIFEST_INVALID",
+        $"A manifest's reference is a tag of at most 128 characters of [A-Za-z0-9_.-], or {Digest.Form}.");
 
     public static OciError NotMirrored(string registry) => new(
         StatusCodes.Status404NotFound, "NAME_UNKNOWN", $"{registry} is not mirrored here.");
@@ -51,7 +55,8 @@ internal sealed record OciError(int Status, string Code, string Message)
     /// <summary>Sends the error; a HEAD gets its headers.</summary>
     public async Task WriteAsync(HttpResponse response)
     {
-        var body = JsonSerializer.SerializeToUtf8Bytes(new OciErrorBody([new OciErrorEntry(Code, Message)]), OciErrorJson.Default.OciErrorBody);
+        var body = JsonSerializer.SerializeToUtf8Bytes(
+            new OciErrorBody([new OciErrorEntry(Code, Message)]), OciErrorJson.Default.OciErrorBody);
         response.StatusCode = Status;
         response.ContentType = "application/json";
         response.ContentLength = body.Length;

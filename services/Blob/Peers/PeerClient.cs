@@ -124,7 +124,8 @@ internal sealed class PeerClient : IDisposable
 /// <param name="offset">Where in the content the body begins.</param>
 /// <param name="length">The body's length in bytes.</param>
 /// <param name="total">The content's length in bytes.</param>
-internal sealed class PeerAnswer(Holder holder, HttpResponseMessage response, Stream body, long offset, long length, long total) : IDisposable
+internal sealed class PeerAnswer(
+    Holder holder, HttpResponseMessage response, Stream body, long offset, long length, long total) : IDisposable
 {
     public Holder Holder => holder;
 
@@ -140,7 +141,8 @@ internal sealed class PeerAnswer(Holder holder, HttpResponseMessage response, St
     {
         try
         {
-            return await body.ReadAsync(buffer, cancellation) is var read and > 0 ? read : throw new PeerException("the answer ended early");
+            var read = await body.ReadAsync(buffer, cancellation);
+            return read > 0 ? read : throw new PeerException("the answer ended early");
         }
         catch (IOException e)
         {

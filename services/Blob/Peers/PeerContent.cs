@@ -20,12 +20,12 @@ internal sealed class PeerContent(
 
     public ILogger Logger => logger;
 
-    /// <summary>Begins a transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; nothing is asked before its first read.</summary>
+    /// <summary>A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read.</summary>
     public PeerTransfer Open(
         IReadOnlyList<Holder> holders, string target, Digest digest, long first, long? last, CancellationToken cancellation) =>
         new(this, Candidates(holders, digest), target, digest, first, last, cancellation);
 
-    /// <summary>Reads content whole, which is thus verified; null when no peer gives it, or when it is longer than <paramref name="mostBytes"/>.</summary>
+    /// <summary>Content whole, and thus verified; null when no peer gives it, or it is longer than <paramref name="mostBytes"/>.</summary>
     public async Task<(byte[] Bytes, Holder Holder)?> ReadAllAsync(
         IReadOnlyList<Holder> holders, string target, Digest digest, int mostBytes, CancellationToken cancellation)
     {

@@ -46,9 +46,11 @@ internal sealed partial class PeerTransfer : IDisposable
     /// <param name="first">The first byte to read.</param>
     /// <param name="last">The last byte to read; null for all to the end.</param>
     /// <param name="cancellation">Ends the transfer, because nobody wants it any longer.</param>
-    public PeerTransfer(PeerContent peers, Candidates candidates, string target, Digest digest, long first, long? last, CancellationToken cancellation)
+    public PeerTransfer(
+        PeerContent peers, Candidates candidates, string target, Digest digest, long first, long? last, CancellationToken cancellation)
     {
-        (_peers, _candidates, _target, _digest, _first, _last, _cancellation) = (peers, candidates, target, digest, first, last, cancellation);
+        (_peers, _candidates, _cancellation) = (peers, candidates, cancellation);
+        (_target, _digest, _first, _last) = (target, digest, first, last);
         _offset = first;
         _started = peers.Time.GetTimestamp();
 
@@ -216,7 +218,7 @@ internal sealed partial class PeerTransfer : IDisposable
         [LoggerMessage(LogLevel.Information, "Node {Node} continues {Digest} from byte {Offset}")]
         public static partial void Resumed(ILogger logger, NodeName node, Digest digest, long offset);
 
-        [LoggerMessage(LogLevel.Error, "What node {Node} sent of {Digest} does not match the digest; it is not asked for it again for an hour")]
+        [LoggerMessage(LogLevel.Error, "What node {Node} sent of {Digest} does not match its digest; for an hour it is not asked again")]
         public static partial void Corrupt(ILogger logger, NodeName node, Digest digest);
     }
 }
