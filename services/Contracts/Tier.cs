@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace SpegelDapr.Contracts;
@@ -40,4 +41,5 @@ public static class TierNames
     public static Tier? Parse(string? name) => name is null ? null : Enum.GetValues<Tier>().Cast<Tier?>().FirstOrDefault(tier => tier!.Value.Name() == name);
 }
 
-internal sealed class TierJsonConverter() : JsonStringEnumConverter<Tier>(System.Text.Json.JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+/// <summary>Writes tiers by their names in JSON, and reads nothing else.</summary>
+public sealed class TierJsonConverter() : JsonStringEnumConverter<Tier>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);

@@ -6,32 +6,24 @@ using SpegelDapr.EndToEnd.Harness;
 namespace SpegelDapr.EndToEnd;
 
 /// <summary>The repository's dapr.yaml under <c>localdapr run -f</c>, with this test's ports and containerd.</summary>
-public sealed class RunFileTests : IAsyncLifetime
+public sealed class RunFileTests
 {
-    private readonly TestDirectory _directory = new();
-    private readonly Registry _registry;
-    private readonly Redis _redis;
-
-    public RunFileTests() => (_registry, _redis) = (new Registry(_directory), new Redis(_directory));
-
-    public Task InitializeAsync() => Task.WhenAll(_registry.StartAsync(), _redis.StartAsync());
-
-    public async Task DisposeAsync()
-    {
-        await _registry.DisposeAsync();
-        await _redis.DisposeAsync();
-        _directory.Dispose();
-    }
+    /// <summary>The ports that the run file names, the longest first so that none is taken for a part of another.</summary>
+    private static readonly string[] Ports = ["50500", "50510", "50520", "3500", "3510", "3520", "5010", "5020", "9091", "9092", "9093"];
 
     [RealFact]
     public async Task One_node_runs_from_the_run_file_and_its_mirror_serves_what_containerd_has_pulled()
     {
+        using var directory = new TestDirectory();
+        await using var registry = new Registry(directory);
+        await using var redis = new Redis(directory);
+        await Task.WhenAll(registry.StartAsync(), redis.StartAsync());
         var mirror = new Uri($"http://127.0.0.1:{FreePorts.Next()}");
-        await using var containerd = new Containerd(_directory.Sub("node"), _registry.Address, mirror);
+        await using var containerd = new Containerd(directory.Sub("node"), registry.Address, mirror);
         await containerd.StartAsync();
-        var image = await new TestImages(_directory, _registry).PushAsync([1024 * 1024]);
+        var image = await new TestImages(directory, registry).PushAsync([1024 * 1024]);
         await using var run = ExternalProcess.Start(
-            "run", _directory.Path, "dotnet", [Path.Combine(AppContext.BaseDirectory, "SpegelDapr.LocalDapr.dll"), "run", "-f", WriteRunFile(containerd, mirror)]);
+            "run", directory.Path, "dotnet", [Path.Combine(AppContext.BaseDirectory, "SpegelDapr.LocalDapr.dll"), "run", "-f", WriteRunFile(directory, redis, containerd, mirror)]);
         await containerd.PullAsync(image.Reference);
 
         JsonDocument? result = null;
@@ -66,10 +58,10 @@ public sealed class RunFileTests : IAsyncLifetime
     }
 
     /// <summary>The run file with its commands run from the test's build, its paths made absolute and its ports and daemons those of this test.</summary>
-    private string WriteRunFile(Containerd containerd, Uri mirror)
+    private static string WriteRunFile(TestDirectory directory, Redis redis, Containerd containerd, Uri mirror)
     {
         var text = File.ReadAllText(Repository.Path("dapr.yaml"));
-        foreach (var port in new[] { "5010", "5020", "9091", "9092", "9093", "3500", "3510", "3520", "50500", "50510", "50520" }.OrderByDescending(port => port.Length))
+        foreach (var port in Ports)
         {
             text = Regex.Replace(text, $@"(?<=[: ]){port}\b", FreePorts.Next().ToString(CultureInfo.InvariantCulture));
         }
@@ -77,13 +69,13 @@ public sealed class RunFileTests : IAsyncLifetime
         text = text.Replace("http://127.0.0.1:5000", mirror.GetLeftPart(UriPartial.Authority), StringComparison.Ordinal)
             .Replace("/run/containerd/containerd.sock", containerd.Socket, StringComparison.Ordinal)
             .Replace("/var/lib/containerd/io.containerd.content.v1.content", containerd.ContentPath, StringComparison.Ordinal)
-            .Replace("resourcesPath: components/redis", "resourcesPath: " + _redis.WriteComponents(), StringComparison.Ordinal);
+            .Replace("resourcesPath: components/redis", "resourcesPath: " + redis.WriteComponents(), StringComparison.Ordinal);
         foreach (var service in new[] { "Resolver", "Discovery", "Blob" })
         {
-            text = text.Replace($"appDirPath: services/{service}\n    command: [\"dotnet\", \"run\", \"--no-launch-profile\"]", $"appDirPath: {_directory.Sub("apps")}\n    command: [\"dotnet\", \"{Path.Combine(AppContext.BaseDirectory, $"SpegelDapr.{service}.dll")}\"]", StringComparison.Ordinal);
+            text = text.Replace($"appDirPath: services/{service}\n    command: [\"dotnet\", \"run\", \"--no-launch-profile\"]", $"appDirPath: {directory.Sub("apps")}\n    command: [\"dotnet\", \"{Path.Combine(AppContext.BaseDirectory, $"SpegelDapr.{service}.dll")}\"]", StringComparison.Ordinal);
         }
 
-        var path = _directory.File("dapr.yaml");
+        var path = directory.File("dapr.yaml");
         File.WriteAllText(path, text);
         return path;
     }

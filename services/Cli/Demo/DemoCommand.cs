@@ -48,7 +48,7 @@ internal static class DemoCommand
         else
         {
             AnsiConsole.Write(PullReport.ByTier(["node", "zone"], pulls.Select(pull => ((IReadOnlyList<string>)[pull.Node, pull.Zone], pull.Bytes, pull.Seconds))));
-            AnsiConsole.WriteLine("Bytes by where they came from: the first node of a zone goes upstream, the next one has a neighbour.");
+            AnsiConsole.WriteLine("The first node of a zone goes upstream, the next one has a neighbour.");
         }
 
         return error is null ? 0 : 1;
@@ -59,10 +59,10 @@ internal static class DemoCommand
         var upstream = imagePath is null ? OciLayout.OpenOrCreate(Path.Combine(scratch.FullName, "upstream")) : OciLayout.Open(imagePath);
         var manifest = imagePath is null
             ? await DemoImage.CreateAsync(upstream, cancellationToken)
-            : upstream.Images.FirstOrDefault() ?? throw new UserErrorException($"The image layout '{imagePath}' has no image.");
+            : upstream.Images is [var first, ..] ? first : throw new UserErrorException($"The image layout '{imagePath}' has no image.");
         if (!json)
         {
-            AnsiConsole.WriteLine($"Starting two zones of two nodes, each a discovery and a blob service behind a Dapr sidecar, and a resolver per zone …");
+            AnsiConsole.WriteLine("Starting two zones of two nodes and a resolver each …");
         }
 
         await using var cluster = await DemoCluster.StartAsync(scratch, upstream, DefaultReference, manifest, cancellationToken);

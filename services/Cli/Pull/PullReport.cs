@@ -20,13 +20,13 @@ internal static class PullReport
     public static Table ByTier(IReadOnlyList<string> titles, IEnumerable<(IReadOnlyList<string> Cells, TierBytes Bytes, double Seconds)> pulls)
     {
         var table = new Table().Border(TableBorder.Simple);
-        table.AddColumns([.. titles]);
+        table.AddColumns([.. titles.Select(title => new TableColumn(title).NoWrap().Padding(0, 1))]);
         foreach (var (_, title) in Tiers)
         {
-            table.AddColumn(new TableColumn(title).RightAligned());
+            table.AddColumn(new TableColumn(title).RightAligned().Padding(1, 0));
         }
 
-        table.AddColumn(new TableColumn("seconds").RightAligned());
+        table.AddColumn(new TableColumn("seconds").RightAligned().Padding(1, 0));
         foreach (var (cells, bytes, seconds) in pulls)
         {
             table.AddRow([.. cells.Select(Markup.Escape), .. Tiers.Select(t => Size(bytes[t.Tier])), Seconds(seconds)]);
