@@ -28,8 +28,8 @@ internal sealed partial class BlobDirectoryWatch : IDisposable
     public BlobDirectoryWatch(string contentPath, Action<Digest?> changed, TimeProvider time, ILogger logger)
     {
         (_contentPath, _changed, _logger) = (contentPath, changed, logger);
-        Attach();
-        _attaching = time.CreateTimer(_ => Attach(), null, AttachInterval, AttachInterval);
+        Attach(isFirst: true);
+        _attaching = time.CreateTimer(_ => Attach(isFirst: false), null, AttachInterval, AttachInterval);
     }
 
     public void Dispose()
@@ -47,20 +47,27 @@ internal sealed partial class BlobDirectoryWatch : IDisposable
         }
     }
 
-    private void Attach()
+    /// <summary>Watches the directories that are not watched yet. What is in one that appeared later has come unseen.</summary>
+    private void Attach(bool isFirst)
     {
-        var attached = false;
+        List<string> attached = [];
         lock (_lock)
         {
-            foreach (var algorithm in Algorithms)
-            {
-                attached |= !_disposed && !_watchers.ContainsKey(algorithm) && TryAttach(algorithm);
-            }
+            attached.AddRange(Algorithms.Where(algorithm => !_disposed && !_watchers.ContainsKey(algorithm) && TryAttach(algorithm)));
         }
 
-        if (attached)
+        if (attached.Count == 0)
         {
-            _changed(null);
+            return;
+        }
+
+        _changed(null);
+        foreach (var algorithm in isFirst ? [] : attached)
+        {
+            foreach (var file in Directory.EnumerateFiles(Path.Combine(_contentPath, "blobs", algorithm)))
+            {
+                OnChanged(algorithm, Path.GetFileName(file));
+            }
         }
     }
 
