@@ -7,6 +7,9 @@ internal static class CommandLine
 {
     private const int UserError = 2;
 
+    // Longer than apps and sidecars are given.
+    private static readonly TimeSpan StopBudget = TimeSpan.FromSeconds(30);
+
     // Flags of daprd that ask for nothing that matters here: actors, mTLS, metrics, limits.
     private static readonly string[] Ignored =
     [
@@ -26,7 +29,7 @@ internal static class CommandLine
         var flags = (end < 0 ? args : args[..end]).Select(arg => arg.Length > 2 && arg[0] == '-' && arg[1] != '-' ? "-" + arg : arg);
         try
         {
-            return await Create(command).Parse([.. flags]).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
+            return await Create(command).Parse([.. flags]).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = StopBudget });
         }
         catch (LocalDaprException e)
         {

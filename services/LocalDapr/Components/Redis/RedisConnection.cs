@@ -47,6 +47,7 @@ internal static class RedisConnection
         var options = new ConfigurationOptions
         {
             AbortOnConnectFail = false,
+            Protocol = RedisProtocol.Resp2,
             BacklogPolicy = BacklogPolicy.FailFast,
             ConnectTimeout = (int)RequestBudget.TotalMilliseconds,
             AsyncTimeout = (int)budget.TotalMilliseconds,

@@ -88,8 +88,9 @@ internal sealed partial class RedisStreamReader : IAsyncDisposable
                 Log.GroupLost(_logger, _group, _stream);
                 await AfterErrorAsync(CreateGroupAsync);
             }
-            catch (Exception e) when (e is RedisException or TimeoutException)
+            catch (Exception e)
             {
+                // Whatever it is, reading goes on: a subscription that ends in silence is worse than one that complains.
                 Log.ReadFailed(_logger, _stream, e.Message);
                 await AfterErrorAsync(() => Task.CompletedTask);
             }
