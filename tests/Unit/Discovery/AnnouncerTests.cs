@@ -12,7 +12,7 @@ using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Discovery;
 
-public sealed class AnnouncerTests : IAsyncDisposable
+public sealed class AnnouncerTests : IAsyncLifetime, IAsyncDisposable
 {
     private static readonly TimeSpan HeartbeatInterval = TimeSpan.FromSeconds(10);
 
@@ -229,6 +229,10 @@ public sealed class AnnouncerTests : IAsyncDisposable
 
         Assert.All(_sink.Attempts.Where(attempt => attempt.Type != HeartbeatEvent.EventType).GroupBy(attempt => attempt.Sequence), attempts => Assert.Single(attempts.Select(attempt => attempt.Json).Distinct()));
     }
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    Task IAsyncLifetime.DisposeAsync() => DisposeAsync().AsTask();
 
     public async ValueTask DisposeAsync()
     {

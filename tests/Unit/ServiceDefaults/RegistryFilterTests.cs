@@ -62,6 +62,18 @@ public class RegistryFilterTests
     }
 
     [Theory]
+    [InlineData("localhost", "app", true)]
+    [InlineData("localhost", "private/app", false)]
+    [InlineData("::1", "app", true)]
+    [InlineData("docker.io", "library/nginx", false)]
+    public void A_source_without_its_port_stands_for_every_mirrored_registry_on_its_host(string host, string repository, bool allowed)
+    {
+        var filter = Filter(new RegistryOptions { Mirrored = ["http://localhost:5000", "localhost:6000", "[::1]:5000"], Filters = ["^localhost:6000/private/"] });
+
+        Assert.Equal(allowed, filter.IsSourceAllowed(host, repository));
+    }
+
+    [Theory]
     [InlineData("https://docker.io/library")]
     [InlineData("https://docker.io/")]
     [InlineData("ftp://docker.io")]
