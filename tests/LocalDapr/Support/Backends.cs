@@ -1,0 +1,31 @@
+using System.Reflection;
+using Xunit.Sdk;
+
+namespace SpegelDapr.LocalDapr.Tests.Support;
+
+/// <summary>The backends of pub/sub and state that tests run on.</summary>
+public enum Backend
+{
+    InMemory,
+    Redis,
+}
+
+/// <summary>Runs a theory on memory. Sidecars that are processes of their own, as daprd's are, do not share it.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class OnMemoryAttribute : DataAttribute
+{
+    public OnMemoryAttribute(bool shared = false) =>
+        Skip = shared && Runtime.DaprdPath is not null ? "each daprd has in-memory components of its own" : null;
+
+    public override IEnumerable<object[]> GetData(MethodInfo testMethod) => [[Backend.InMemory]];
+}
+
+/// <summary>Runs a theory on a Redis of its own. A missing redis-server skips it, and fails it under CI=true.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class OnRedisAttribute : DataAttribute
+{
+    public OnRedisAttribute() =>
+        Skip = RedisServer.Program is null && Environment.GetEnvironmentVariable("CI") != "true" ? "redis-server is not installed" : null;
+
+    public override IEnumerable<object[]> GetData(MethodInfo testMethod) => [[Backend.Redis]];
+}

@@ -1,0 +1,157 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text.Json;
+
+namespace SpegelDapr.LocalDapr.Tests.Support;
+
+/// <summary>
+/// What is tested: LocalDapr in this process, or with DAPRD_PATH a process of that program per app, with the same flags and the same resource
+/// files.
+/// </summary>
+internal sealed class Runtime : IAsyncDisposable
+{
+    private readonly LocalDaprHost _host;
+    private readonly List<TestApp> _apps = [];
+    private readonly List<Process> _daprds = [];
+    private readonly string _directory = Directory.CreateTempSubdirectory("localdapr-test-").FullName;
+
+    private Runtime(Backend backend, DeliveryFaults? faults) => (Backend, _host) = (backend, new LocalDaprHost(faults: faults));
+
+    /// <summary>The real daprd to run against, if there is one.</summary>
+    public static string? DaprdPath { get; } = Environment.GetEnvironmentVariable("DAPRD_PATH") is { Length: > 0 } path ? path : null;
+
+    public Backend Backend { get; }
+
+    public RedisServer Redis { get; } = new();
+
+    /// <summary>A runtime with the components <c>events</c>, whose failed deliveries are repeated, and <c>store</c>.</summary>
+    public static async Task<Runtime> StartAsync(Backend backend, DeliveryFaults? faults = null)
+    {
+        var runtime = new Runtime(backend, faults);
+        if (backend == Backend.Redis)
+        {
+            await runtime.Redis.StartAsync();
+        }
+
+        runtime.AddPubSub("events");
+        runtime.AddStateStore("store");
+        runtime.Add("retries", """
+            apiVersion: dapr.io/v1alpha1
+            kind: Resiliency
+            metadata: { name: retries }
+            spec:
+              policies: { retries: { again: { policy: constant, duration: 100ms, maxRetries: 3 } } }
+              targets: { components: { events: { inbound: { retry: again } } } }
+            """);
+        return runtime;
+    }
+
+    public void AddPubSub(string name, string settings = "", string scopes = "") => AddComponent(name, "pubsub", settings, scopes);
+
+    public void AddStateStore(string name, string settings = "", string scopes = "") => AddComponent(name, "state", settings, scopes);
+
+    public void Add(string name, string yaml) => File.WriteAllText(Path.Combine(_directory, name + ".yaml"), yaml);
+
+    /// <summary>Starts an app with its sidecar, and returns when its subscriptions are in place.</summary>
+    public async Task<TestApp> StartAppAsync(string appId, object[]? subscriptions = null, string? apiToken = null, string? appToken = null)
+    {
+        var app = new TestApp(appId, subscriptions ?? []);
+        _apps.Add(app);
+        await app.StartAsync();
+        if (DaprdPath is { } daprd)
+        {
+            var (http, grpc) = (FreePort.Next(), FreePort.Next());
+            _daprds.Add(StartDaprd(daprd, app, http, grpc, apiToken, appToken));
+            app.Connect($"http://127.0.0.1:{http}", $"http://127.0.0.1:{grpc}", apiToken);
+        }
+        else
+        {
+            var sidecar = await _host.StartAsync(new AppSpec(appId)
+            {
+                AppPort = app.Port,
+                ResourcesPaths = [_directory],
+                DaprApiToken = apiToken,
+                AppApiToken = appToken,
+            });
+            app.Connect(sidecar.HttpEndpoint, sidecar.GrpcEndpoint, apiToken);
+        }
+
+        await Eventually.TrueAsync(async () =>
+        {
+            try
+            {
+                return (await app.Http.GetAsync("/v1.0/healthz")).StatusCode == HttpStatusCode.NoContent;
+            }
+            catch (HttpRequestException)
+            {
+                return false;
+            }
+        });
+        return app;
+    }
+
+    /// <summary>A subscription to <c>events</c>.</summary>
+    public static object To(string topic, string route = "/events/in", string pubSub = "events", string deadLetterTopic = "", bool raw = false) => new
+    {
+        pubsubname = pubSub,
+        topic,
+        route,
+        deadLetterTopic,
+        metadata = raw ? new Dictionary<string, string> { ["rawPayload"] = "true" } : [],
+    };
+
+    /// <summary>The <c>errorCode</c> of an answer.</summary>
+    public static async Task<string?> ErrorCodeAsync(HttpResponseMessage answer) =>
+        JsonDocument.Parse(await answer.Content.ReadAsStringAsync()).RootElement.GetProperty("errorCode").GetString();
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var daprd in _daprds)
+        {
+            daprd.Kill();
+            await daprd.WaitForExitAsync();
+            daprd.Dispose();
+        }
+
+        await _host.DisposeAsync();
+        foreach (var app in _apps)
+        {
+            await app.DisposeAsync();
+        }
+
+        await Redis.DisposeAsync();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private void AddComponent(string name, string kind, string settings, string scopes)
+    {
+        var type = Backend == Backend.Redis ? "redis" : "in-memory";
+        var host = Backend == Backend.Redis ? $"- name: redisHost\n    value: 127.0.0.1:{Redis.Port}" : "";
+        Add(name, $"""
+            apiVersion: dapr.io/v1alpha1
+            kind: Component
+            metadata:
+              name: {name}
+            spec:
+              type: {kind}.{type}
+              version: v1
+              metadata:
+              {host}
+              {settings}
+            {scopes}
+            """);
+    }
+
+    private Process StartDaprd(string daprd, TestApp app, int http, int grpc, string? apiToken, string? appToken)
+    {
+        var start = new ProcessStartInfo(daprd,
+        [
+            "--app-id", app.AppId, "--app-port", $"{app.Port}", "--dapr-http-port", $"{http}", "--dapr-grpc-port", $"{grpc}",
+            "--dapr-internal-grpc-port", $"{FreePort.Next()}", "--metrics-port", $"{FreePort.Next()}", "--resources-path", _directory,
+            "--placement-host-address", "", "--scheduler-host-address", "", "--log-level", "warn",
+        ]);
+        start.Environment["DAPR_API_TOKEN"] = apiToken;
+        start.Environment["APP_API_TOKEN"] = appToken;
+        return Process.Start(start)!;
+    }
+}

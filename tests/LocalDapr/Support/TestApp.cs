@@ -1,0 +1,107 @@
+using System.Collections.Concurrent;
+using System.Net.Http.Json;
+using System.Text.Json;
+using System.Threading.Channels;
+using Dapr.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace SpegelDapr.LocalDapr.Tests.Support;
+
+/// <summary>A delivery to an app.</summary>
+internal sealed record Received(string Path, JsonElement Event, IHeaderDictionary Headers)
+{
+    public string Text(string attribute) => Event.GetProperty(attribute).ToString();
+}
+
+/// <summary>An app behind a sidecar. It takes deliveries, answers as told, and echoes every other request.</summary>
+internal sealed class TestApp : IAsyncDisposable
+{
+    private readonly Channel<Received> _received = Channel.CreateUnbounded<Received>();
+    private readonly WebApplication _app;
+
+    public TestApp(string appId, object[] subscriptions)
+    {
+        AppId = appId;
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseUrls($"http://127.0.0.1:{Port}");
+        _app = builder.Build();
+        _app.MapGet("/dapr/subscribe", () => subscriptions);
+        _app.MapPost("/events/{**rest}", async (HttpContext context) =>
+        {
+            var received = new Received(
+                context.Request.Path, await context.Request.ReadFromJsonAsync<JsonElement>(), new HeaderDictionary(context.Request.Headers.ToDictionary()));
+            var answer = Answers.TryDequeue(out var next) ? next : Results.Json(new { status = "SUCCESS" });
+            _received.Writer.TryWrite(received);
+            return answer;
+        });
+        _app.MapFallback(async (HttpContext context) =>
+        {
+            context.Response.Headers["x-app"] = appId;
+            context.Response.StatusCode = int.TryParse(context.Request.Query["status"], out var status) ? status : 200;
+            using var reader = new StreamReader(context.Request.Body);
+            await context.Response.WriteAsJsonAsync(new Dictionary<string, string>
+            {
+                ["app"] = AppId,
+                ["port"] = $"{Port}",
+                ["method"] = context.Request.Method,
+                ["path"] = context.Request.Path,
+                ["query"] = context.Request.QueryString.Value ?? "",
+                ["body"] = await reader.ReadToEndAsync(),
+                ["token"] = context.Request.Headers["dapr-api-token"].ToString(),
+                ["header"] = context.Request.Headers["x-test"].ToString(),
+                ["caller"] = context.Request.Headers["dapr-caller-app-id"].ToString(),
+            });
+        });
+    }
+
+    public string AppId { get; }
+
+    public int Port { get; } = FreePort.Next();
+
+    /// <summary>What to answer to the next deliveries; SUCCESS once there is nothing left.</summary>
+    public ConcurrentQueue<IResult> Answers { get; } = new();
+
+    /// <summary>A client of the sidecar, with its token where it wants one.</summary>
+    public DaprClient Dapr { get; private set; } = null!;
+
+    /// <summary>The sidecar's HTTP API.</summary>
+    public HttpClient Http { get; private set; } = null!;
+
+    public Task StartAsync() => _app.StartAsync();
+
+    public void Connect(string httpEndpoint, string grpcEndpoint, string? token)
+    {
+        Dapr = new DaprClientBuilder().UseHttpEndpoint(httpEndpoint).UseGrpcEndpoint(grpcEndpoint).UseDaprApiToken(token ?? "").Build();
+        Http = new HttpClient { BaseAddress = new Uri(httpEndpoint), Timeout = Eventually.Deadline };
+        if (token is not null)
+        {
+            Http.DefaultRequestHeaders.Add("dapr-api-token", token);
+        }
+    }
+
+    /// <summary>The next delivery.</summary>
+    public async Task<Received> NextAsync()
+    {
+        using var deadline = new CancellationTokenSource(Eventually.Deadline);
+        return await _received.Reader.ReadAsync(deadline.Token);
+    }
+
+    /// <summary>Whether nothing has been delivered that was not taken.</summary>
+    public bool HasNoMore => _received.Reader.Count == 0;
+
+    public Task<HttpResponseMessage> PublishAsync(string pubSub, string topic, object data, string query = "") =>
+        Http.PostAsJsonAsync($"/v1.0/publish/{pubSub}/{topic}{query}", data);
+
+    public Task<HttpResponseMessage> SaveAsync(string store, params object[] items) => Http.PostAsJsonAsync($"/v1.0/state/{store}", items);
+
+    public async ValueTask DisposeAsync()
+    {
+        Dapr?.Dispose();
+        Http?.Dispose();
+        await _app.DisposeAsync();
+    }
+}
