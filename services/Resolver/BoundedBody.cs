@@ -17,14 +17,13 @@ internal static class BoundedBody
         while (true)
         {
             var read = await reader.ReadAsync(request.HttpContext.RequestAborted);
-            if (read.Buffer.Length > most)
+            if (read.IsCompleted || read.Buffer.Length > most)
             {
-                return null;
-            }
+                var body = read.Buffer.Length > most ? null : read.Buffer.ToArray();
 
-            if (read.IsCompleted)
-            {
-                return read.Buffer.ToArray();
+                // Without this Kestrel cannot read on, and gives the connection up.
+                reader.AdvanceTo(read.Buffer.End);
+                return body;
             }
 
             reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);

@@ -23,7 +23,7 @@ public class ConvergenceTests
         var random = new Random(seed);
         for (var step = 0; step < 300; step++)
         {
-            await zone.StepAsync(random.Next(20), random.Next(256), random.Next(256));
+            await zone.StepAsync(random.Next(32), random.Next(256), random.Next(256));
         }
 
         await zone.AssertConvergesAsync();

@@ -18,6 +18,9 @@ internal sealed class MemoryHolderStore(TimeProvider time) : IHolderStore
     /// <summary>The part of single writes that fail although nobody came first, from 0 to 1. Half of them have been written nevertheless.</summary>
     public double FailureRate { get; set; }
 
+    /// <summary>How long it takes to answer.</summary>
+    public TimeSpan Latency { get; set; }
+
     /// <summary>How many reads have been asked for.</summary>
     public int Reads { get; private set; }
 
@@ -38,9 +41,7 @@ internal sealed class MemoryHolderStore(TimeProvider time) : IHolderStore
 
     public async Task<IReadOnlyList<StoredDocument>> GetAsync(IReadOnlyList<string> keys, CancellationToken cancellation)
     {
-        // As over the network, others get between a read and the write that follows it.
-        await Task.Yield();
-        cancellation.ThrowIfCancellationRequested();
+        await AnswerAsync(cancellation);
         lock (_lock)
         {
             Reads++;
@@ -51,8 +52,7 @@ internal sealed class MemoryHolderStore(TimeProvider time) : IHolderStore
 
     public async Task<bool> TrySaveAsync(IReadOnlyList<DocumentWrite> writes, CancellationToken cancellation)
     {
-        await Task.Yield();
-        cancellation.ThrowIfCancellationRequested();
+        await AnswerAsync(cancellation);
         var all = true;
         foreach (var write in writes)
         {
@@ -100,6 +100,13 @@ internal sealed class MemoryHolderStore(TimeProvider time) : IHolderStore
 
     private (byte[] Value, string ETag)? Find(string key) =>
         _documents.TryGetValue(key, out var found) && time.GetUtcNow() < found.ExpiresAt ? (found.Value, found.ETag) : null;
+
+    private async Task AnswerAsync(CancellationToken cancellation)
+    {
+        // As over the network, others get between a read and the write that follows it.
+        await Task.Yield();
+        await Task.Delay(Latency, time, cancellation);
+    }
 
     private void ThrowIfDown()
     {

@@ -32,6 +32,7 @@ internal sealed class SimulatedZone : IDisposable
         _store = new MemoryHolderStore(_time) { FailureRate = 0.05 };
         _replicas = [.. Enumerable.Range(0, 2).Select(_ => new ResolverReplica(_store, _time, _requests.Enqueue))];
         _nodes = [.. Enumerable.Range(0, Nodes).Select(i => new SimulatedNode($"node-{i}", _time, _undelivered.Add))];
+        Array.ForEach(_nodes, node => node.Start());
     }
 
     /// <summary>One step of a history; any three numbers name one.</summary>
@@ -39,48 +40,48 @@ internal sealed class SimulatedZone : IDisposable
     {
         var node = _nodes[who % Nodes];
         var key = Keys[which % Keys.Length];
-        switch (what % 20)
+        switch (what % 32)
         {
-            case 0 or 1 or 2:
+            case < 6:
                 node.Hold(Held(key, which));
                 break;
-            case 3:
+            case 6:
                 node.Hold([.. Keys.Where((_, i) => ((which >> i) & 1) == 1).Select(one => Held(one, which))]);
                 break;
-            case 4 or 5:
+            case < 12:
                 node.Lose(key);
                 break;
-            case 6 or 7:
+            case 12:
                 node.Start();
                 break;
-            case 8:
+            case 13:
                 node.Leave();
                 break;
-            case 9:
+            case 14:
                 node.Crash();
                 break;
-            case 10:
+            case 15 or 16:
                 node.Heartbeat();
                 break;
-            case 11 or 12 or 13:
+            case < 22:
                 await DeliverAsync(1 + (which % 6));
                 break;
-            case 14:
+            case < 24:
                 await DeliverAsync(1 + (which % 6), isTwice: true);
                 break;
-            case 15 when _undelivered.Count > 0:
+            case < 27 when _undelivered.Count > 0:
                 _undelivered.RemoveAt(_random.Next(_undelivered.Count));
                 break;
-            case 16:
+            case 27:
                 _time.Advance(TimeSpan.FromSeconds(which % 40));
                 break;
-            case 17:
+            case 28:
                 _store.Lose((which % 3) switch { 0 => "", 1 => "node|", _ => $"node|default|default|{node.Identity.Name}" });
                 break;
-            case 18:
+            case 29:
                 _store.IsDown = !_store.IsDown;
                 break;
-            case 19:
+            case 30 or 31:
                 AnswerRequests();
                 break;
             default:

@@ -1,0 +1,393 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Time.Testing;
+using SpegelDapr.Contracts;
+using SpegelDapr.Resolver;
+using SpegelDapr.Resolver.Store;
+
+namespace SpegelDapr.Unit.Resolver;
+
+public sealed class EventTests : IDisposable
+{
+    private static readonly ContentKey Layer = ContentKey.FromDigest(Digest.OfSha256([1]));
+    private static readonly ContentKey Tag = ContentKey.Parse("docker.io/library/app:1");
+
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.UnixEpoch.AddYears(50));
+    private readonly MemoryHolderStore _store;
+    private readonly List<SyncRequest> _requests = [];
+    private readonly List<LayerEvent> _sent = [];
+    private readonly ResolverReplica _replica;
+    private readonly SimulatedNode _node;
+
+    public EventTests()
+    {
+        _store = new MemoryHolderStore(_time);
+        _replica = new ResolverReplica(_store, _time, _requests.Add);
+        _node = new SimulatedNode("node-a", _time, _sent.Add);
+    }
+
+    public void Dispose() => _replica.Dispose();
+
+    [Fact]
+    public async Task A_layer_is_held_as_soon_as_its_delta_is_applied_and_no_longer_once_it_is_removed()
+    {
+        _node.Start();
+        _node.Hold(new HeldKey(Layer));
+        await DeliverAllAsync();
+        Assert.Equal(["node-a"], await HoldersAsync(Layer));
+
+        _node.Lose(Layer);
+        await DeliverAllAsync();
+        Assert.Empty(await HoldersAsync(Layer));
+        Assert.Empty(_requests);
+    }
+
+    [Fact]
+    public async Task An_addition_that_comes_after_the_later_removal_changes_nothing()
+    {
+        _node.Start();
+        await DeliverAllAsync();
+        _node.Hold(new HeldKey(Layer));
+        _node.Lose(Layer);
+        _sent.Reverse();
+
+        await DeliverAllAsync();
+
+        Assert.Empty(await HoldersAsync(Layer));
+    }
+
+    [Fact]
+    public async Task A_tag_that_has_moved_is_held_with_its_new_digest()
+    {
+        _node.Start();
+        _node.Hold(new HeldKey(Tag, Digest.OfSha256([1]), _time.GetUtcNow()));
+        _node.Hold(new HeldKey(Tag, Digest.OfSha256([2]), _time.GetUtcNow().AddSeconds(1)));
+        await DeliverAllAsync();
+
+        var holder = Assert.Single((await _time.RunAsync(_replica.FindAsync([Tag])))[Tag]);
+
+        Assert.Equal(Digest.OfSha256([2]), holder.Digest);
+    }
+
+    [Fact]
+    public async Task A_silent_node_holds_nothing_once_its_lease_has_ended_and_all_again_after_a_heartbeat()
+    {
+        _node.Hold(new HeldKey(Layer));
+        _node.Start();
+        await DeliverAllAsync();
+
+        _time.Advance(TimeSpan.FromSeconds(31));
+        Assert.Empty(await HoldersAsync(Layer));
+
+        _node.Heartbeat();
+        await DeliverAllAsync();
+        Assert.Equal(["node-a"], await HoldersAsync(Layer));
+        Assert.Empty(_requests);
+    }
+
+    [Fact]
+    public async Task A_node_that_leaves_holds_nothing_at_once_whatever_comes_late()
+    {
+        _node.Hold(new HeldKey(Layer));
+        _node.Start();
+        _node.Heartbeat();
+        var heartbeat = _sent[^1];
+        _node.Leave();
+        await DeliverAllAsync();
+
+        await _time.RunAsync(_replica.DeliverAsync(heartbeat));
+
+        Assert.Empty(await HoldersAsync(Layer));
+    }
+
+    [Fact]
+    public async Task What_an_earlier_epoch_said_is_forgotten_and_what_comes_late_from_it_ignored()
+    {
+        _node.Start();
+        _node.Hold(new HeldKey(Layer));
+        var old = _sent[^1];
+        await DeliverAllAsync();
+        _node.Lose(Layer);
+        _sent.Clear();
+        _node.Crash();
+        _node.Start();
+        await DeliverAllAsync();
+        Assert.Empty(await HoldersAsync(Layer));
+
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(old)));
+        Assert.Empty(await HoldersAsync(Layer));
+    }
+
+    [Fact]
+    public async Task An_emptied_store_is_noticed_by_the_next_heartbeat()
+    {
+        _node.Hold(new HeldKey(Layer));
+        _node.Start();
+        await DeliverAllAsync();
+        _store.Lose("");
+
+        _node.Heartbeat();
+        await DeliverAllAsync();
+        Assert.Equal([new SyncRequest(_node.Identity.Name, _node.Epoch)], _requests);
+
+        _node.Hear(_requests[0]);
+        await DeliverAllAsync();
+        Assert.Equal(["node-a"], await HoldersAsync(Layer));
+    }
+
+    [Fact]
+    public async Task A_lost_event_is_waited_for_and_then_a_snapshot_asked_for()
+    {
+        _node.Start();
+        await DeliverAllAsync();
+        _node.Hold(new HeldKey(Layer));
+        _sent.Clear();
+        _node.Heartbeat();
+        await DeliverAllAsync();
+        Assert.Empty(_requests);
+
+        _time.Advance(TimeSpan.FromSeconds(2));
+
+        await _time.RunAsync(Until(() => _requests.Count == 1));
+    }
+
+    [Fact]
+    public async Task What_a_complete_snapshot_does_not_repeat_is_no_longer_held()
+    {
+        _node.Hold([.. Enumerable.Range(0, 5).Select(i => new HeldKey(Digest.OfSha256([(byte)i])))]);
+        _node.Start();
+        await DeliverAllAsync();
+        _node.Lose(Layer);
+        _sent.Clear();
+        _node.Hear(new SyncRequest(_node.Identity.Name, _node.Epoch));
+        var last = _sent[^1];
+        _sent.RemoveAt(_sent.Count - 1);
+
+        await DeliverAllAsync();
+        Assert.Equal(["node-a"], await HoldersAsync(Layer));
+
+        _sent.Add(last);
+        await DeliverAllAsync();
+        Assert.Empty(await HoldersAsync(Layer));
+    }
+
+    [Fact]
+    public async Task An_event_that_is_only_late_costs_no_snapshot()
+    {
+        _node.Start();
+        await DeliverAllAsync();
+        _node.Hold(new HeldKey(Layer));
+        _node.Heartbeat();
+        _sent.Reverse();
+        await DeliverAllAsync();
+        var reads = _store.Reads;
+
+        _time.Advance(TimeSpan.FromSeconds(3));
+        await _time.RunAsync(Until(() => _store.Reads > reads));
+
+        Assert.Empty(_requests);
+    }
+
+    [Fact]
+    public async Task A_wrong_checksum_calls_for_a_snapshot_but_not_more_often_than_every_five_seconds()
+    {
+        _node.Start();
+        await DeliverAllAsync();
+        var wrong = new HeartbeatEvent { Node = _node.Identity, Epoch = _node.Epoch, Sequence = 1, Summary = new ContentSummary(1, 1) };
+
+        await _time.RunAsync(_replica.DeliverAsync(wrong));
+        await _time.RunAsync(_replica.DeliverAsync(wrong));
+        Assert.Single(_requests);
+
+        _time.Advance(TimeSpan.FromSeconds(5));
+        await _time.RunAsync(_replica.DeliverAsync(wrong));
+        Assert.Equal(2, _requests.Count);
+    }
+
+    [Fact]
+    public async Task A_snapshot_that_is_a_day_old_is_asked_for_anew_so_that_a_store_may_forget()
+    {
+        _node.Start();
+        await DeliverAllAsync();
+        await HeartbeatsAsync(TimeSpan.FromHours(23));
+        Assert.Empty(_requests);
+
+        await HeartbeatsAsync(TimeSpan.FromHours(1.1));
+        Assert.NotEmpty(_requests);
+
+        async Task HeartbeatsAsync(TimeSpan duration)
+        {
+            for (var until = _time.GetUtcNow() + duration; _time.GetUtcNow() < until;)
+            {
+                _time.Advance(TimeSpan.FromMinutes(4));
+                _node.Heartbeat();
+                await DeliverAllAsync();
+            }
+        }
+    }
+
+    [Fact]
+    public async Task While_the_store_is_down_events_come_back()
+    {
+        _store.IsDown = true;
+        _node.Start();
+
+        Assert.Equal("RETRY", await _time.RunAsync(_replica.DeliverAsync(_sent[0])));
+    }
+
+    [Fact]
+    public async Task Many_nodes_that_start_together_are_all_recorded_with_few_writes()
+    {
+        const int Nodes = 50;
+        var held = Enumerable.Range(0, 100).Select(i => new HeldKey(Digest.OfSha256(BitConverter.GetBytes(i)))).ToArray();
+        _store.Latency = TimeSpan.FromMilliseconds(10);
+        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        var events = new List<LayerEvent>();
+        foreach (var number in Enumerable.Range(0, Nodes))
+        {
+            events.Add(new SnapshotEvent
+            {
+                Node = new NodeIdentity(NodeName.Parse($"node-{number}"), Location.Default, BlobAddress.Parse($"http://10.0.0.{number}:5000")),
+                Epoch = 1,
+                Sequence = 1,
+                Chunk = 0,
+                Chunks = 1,
+                Keys = held,
+            });
+        }
+
+        var answers = await _time.RunAsync(Task.WhenAll(events.Select((one, i) => (i % 2 == 0 ? _replica : other).DeliverAsync(one))));
+
+        Assert.All(answers, answer => Assert.Equal("SUCCESS", answer));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        var holders = await _time.RunAsync(_replica.FindAsync([.. held.Select(one => one.Key)]));
+        Assert.All(held, one => Assert.Equal(Nodes, holders[one.Key].Count()));
+        Assert.InRange(_store.Writes, held.Length, Nodes * held.Length / 4);
+    }
+
+    [Fact]
+    public async Task Of_more_holders_than_are_kept_the_dead_make_room()
+    {
+        using var replica = new ResolverReplica(_store, _time, _requests.Add, new ResolverOptions { MaxHoldersPerKey = 2 });
+        var nodes = Enumerable.Range(0, 4).Select(i => new SimulatedNode($"node-{i}", _time, _sent.Add)).ToList();
+        nodes.ForEach(node => node.Hold(new HeldKey(Layer)));
+        nodes[0].Start();
+        nodes[1].Start();
+        nodes[2].Start();
+        await DeliverAllAsync(replica);
+        Assert.Equal(["node-0", "node-1"], await HoldersAsync(Layer));
+
+        nodes[0].Leave();
+        nodes[3].Start();
+        await DeliverAllAsync(replica);
+        Assert.Equal(["node-1", "node-3"], await HoldersAsync(Layer));
+    }
+
+    [Fact]
+    public async Task A_document_that_cannot_be_read_is_replaced()
+    {
+        await _time.RunAsync(_store.TrySaveAsync(
+            [new DocumentWrite(StoreKeys.Holders(Location.Default, Layer), "[1]"u8.ToArray(), null, TimeSpan.FromDays(1))], CancellationToken.None));
+        _node.Hold(new HeldKey(Layer));
+        _node.Start();
+
+        await DeliverAllAsync();
+
+        Assert.Equal(["node-a"], await HoldersAsync(Layer));
+    }
+
+    [Theory]
+    [InlineData("""{"topic":"layers.default.elsewhere"}""")]
+    [InlineData("""{"type":"dev.spegel-dapr.layers.snapshot.v2"}""")]
+    [InlineData("""{"type":null}""")]
+    [InlineData("""{"data":null}""")]
+    [InlineData("""{"data":"text"}""")]
+    [InlineData("""{"data":{"node":{"location":"default/elsewhere"}}}""")]
+    [InlineData("""{"data":{"node":{"name":"No Node"}}}""")]
+    [InlineData("""{"data":{"node":{"name":null}}}""")]
+    [InlineData("""{"data":{"node":{"address":"http://10.0.0.1:5000/path"}}}""")]
+    [InlineData("""{"data":{"node":{"address":"file:///etc/passwd"}}}""")]
+    [InlineData("""{"data":{"epoch":0}}""")]
+    [InlineData("""{"data":{"epoch":9223372036854775807}}""")]
+    [InlineData("""{"data":{"sequence":0}}""")]
+    [InlineData("""{"data":{"sequence":-1}}""")]
+    [InlineData("""{"data":{"sequence":9223372036854775807}}""")]
+    [InlineData("""{"data":{"chunks":0}}""")]
+    [InlineData("""{"data":{"chunks":1000000}}""")]
+    [InlineData("""{"data":{"chunk":-1}}""")]
+    [InlineData("""{"data":{"chunk":1}}""")]
+    [InlineData("""{"data":{"keys":null}}""")]
+    [InlineData("""{"data":{"keys":[null]}}""")]
+    [InlineData("""{"data":{"keys":[{"key":"sha256:../../etc/passwd"}]}}""")]
+    [InlineData("""{"data":{"keys":[{"key":"docker.io/library/app:1"}]}}""")]
+    [InlineData("""{"data":{"keys":[{}]}}""")]
+    public async Task A_bad_event_is_dropped(string change)
+    {
+        _node.Start();
+        var envelope = JsonNode.Parse(ResolverReplica.Envelope(_sent[0]))!.AsObject();
+        Merge(envelope, JsonNode.Parse(change)!.AsObject());
+
+        Assert.Equal("DROP", await _time.RunAsync(_replica.DeliverAsync(Encoding.UTF8.GetBytes(envelope.ToJsonString()))));
+        Assert.Equal(0, _store.Count);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("null")]
+    [InlineData("[]")]
+    [InlineData("{")]
+    [InlineData("\u0000")]
+    public async Task What_is_no_event_is_dropped(string body) =>
+        Assert.Equal("DROP", await _time.RunAsync(_replica.DeliverAsync(Encoding.UTF8.GetBytes(body))));
+
+    [Fact]
+    public async Task An_event_with_too_many_keys_is_dropped()
+    {
+        var keys = Enumerable.Range(0, LayerEvent.MaxKeys + 1).Select(i => new HeldKey(Digest.OfSha256(BitConverter.GetBytes(i)))).ToList();
+        var delta = new DeltaEvent { Node = _node.Identity, Epoch = 1, Sequence = 1, Added = keys[1..], Removed = keys[..1] };
+
+        Assert.Equal("DROP", await _time.RunAsync(_replica.DeliverAsync(delta)));
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(delta with { Removed = [] })));
+    }
+
+    private static void Merge(JsonObject target, JsonObject change)
+    {
+        foreach (var (name, value) in change)
+        {
+            if (value is JsonObject inner && target[name] is JsonObject existing)
+            {
+                Merge(existing, inner);
+            }
+            else
+            {
+                target[name] = value?.DeepClone();
+            }
+        }
+    }
+
+    private static async Task<bool> Until(Func<bool> condition)
+    {
+        while (!condition())
+        {
+            await Task.Yield();
+        }
+
+        return true;
+    }
+
+    private async Task DeliverAllAsync(ResolverReplica? to = null)
+    {
+        foreach (var layerEvent in _sent)
+        {
+            Assert.Equal("SUCCESS", await _time.RunAsync((to ?? _replica).DeliverAsync(layerEvent)));
+        }
+
+        _sent.Clear();
+    }
+
+    private async Task<IEnumerable<string>> HoldersAsync(ContentKey key)
+    {
+        _time.Advance(TimeSpan.FromSeconds(1));
+        return (await _time.RunAsync(_replica.FindAsync([key])))[key].Select(holder => holder.Node.Name.ToString()).Order(StringComparer.Ordinal);
+    }
+}

@@ -1,0 +1,236 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+using Dapr.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+using SpegelDapr.Contracts;
+using SpegelDapr.Resolver;
+using SpegelDapr.Resolver.Store;
+using SpegelDapr.Unit.Blob;
+
+namespace SpegelDapr.Unit.Resolver;
+
+/// <summary>The resolver over HTTP, as its sidecar speaks to it.</summary>
+public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
+{
+    private const string Subscriptions =
+        """[{"pubsubname":"layer-events","topic":"layers.eu.a","route":"/v1/events/eu/a"},{"pubsubname":"layer-events","topic":"layers.eu.b","route":"/v1/events/eu/b"}]""";
+
+    private static readonly ContentKey Layer = ContentKey.FromDigest(Digest.OfSha256([1]));
+    private static readonly NodeIdentity Node = new(NodeName.Parse("node-b"), Location.Parse("eu/b"), BlobAddress.Parse("http://10.0.0.2:5000"));
+
+    private readonly MemoryHolderStore _store = new(TimeProvider.System);
+    private HttpClient _http = new();
+    private WebApplication? _app;
+
+    public Task InitializeAsync() => StartAsync();
+
+    public void Dispose() => _http.Dispose();
+
+    public async Task DisposeAsync()
+    {
+        if (_app is not null)
+        {
+            await _app.DisposeAsync();
+        }
+    }
+
+    [Fact]
+    public async Task It_subscribes_to_the_topics_in_its_reach_on_a_route_each() =>
+        Assert.Equal(Subscriptions, await _http.GetStringAsync("/dapr/subscribe"));
+
+    [Fact]
+    public async Task A_node_of_another_zone_in_reach_is_found_as_soon_as_it_has_said_what_it_holds()
+    {
+        Assert.Equal("SUCCESS", await DeliverAsync("/v1/events/eu/b", Snapshot(Layer)));
+
+        var answer = await ResolveAsync(Layer, ContentKey.Parse("docker.io/library/nobody:1"));
+
+        Assert.Equal(new Holder(Node, Tier.SameRegion), Assert.Single(answer.Keys[0].Holders));
+        Assert.Empty(answer.Keys[1].Holders);
+    }
+
+    [Fact]
+    public async Task An_event_for_another_zone_than_its_topics_is_dropped() =>
+        Assert.Equal("DROP", await DeliverAsync("/v1/events/eu/a", Snapshot(Layer)));
+
+    [Fact]
+    public async Task An_event_that_is_too_large_is_dropped_and_not_delivered_for_ever()
+    {
+        using var body = new StringContent(new string(' ', 200 * 1024));
+        var response = await _http.PostAsync("/v1/events/eu/a", body);
+
+        Assert.Equal("""{"status":"DROP"}""", await response.Content.ReadAsStringAsync());
+    }
+
+    [Fact]
+    public async Task While_the_store_is_down_questions_are_refused_and_afterwards_answered()
+    {
+        await DeliverAsync("/v1/events/eu/b", Snapshot(Layer));
+        await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => ResolveAsync(Layer)));
+        _store.IsDown = true;
+
+        var unknown = await PostAsync(JsonSerializer.Serialize(Question(ContentKey.FromDigest(Digest.OfSha256([9]))), ContractsJson.Default.ResolveRequest));
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, unknown.StatusCode);
+        Assert.Equal("application/problem+json", unknown.Content.Headers.ContentType?.MediaType);
+
+        _store.IsDown = false;
+        Assert.Single((await ResolveAsync(Layer)).Keys[0].Holders);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("null")]
+    [InlineData("{}")]
+    [InlineData("""{"node":"node-a","location":"eu/a"}""")]
+    [InlineData("""{"node":"node-a","location":"eu/a","keys":null}""")]
+    [InlineData("""{"node":"node-a","location":"eu/a","keys":[null]}""")]
+    [InlineData("""{"node":"node-a","location":"eu/a","keys":["sha256:../x"]}""")]
+    [InlineData("""{"node":"Node A","location":"eu/a","keys":[]}""")]
+    [InlineData("""{"node":"node-a","location":"eu","keys":[]}""")]
+    public async Task A_bad_question_gets_400_and_one_line_that_says_why(string body)
+    {
+        var response = await PostAsync(body);
+
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        var detail = (await response.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("detail").GetString()!;
+        Assert.NotEmpty(detail);
+        Assert.DoesNotContain('\n', detail);
+    }
+
+    [Fact]
+    public async Task Too_many_keys_get_400()
+    {
+        var keys = Enumerable.Range(0, ResolveRequest.MaxKeys + 1).Select(i => ContentKey.FromDigest(Digest.OfSha256(BitConverter.GetBytes(i)))).ToArray();
+
+        Assert.Equal(HttpStatusCode.BadRequest, (await PostAsync(JsonSerializer.Serialize(Question(keys), ContractsJson.Default.ResolveRequest))).StatusCode);
+        Assert.Equal(ResolveRequest.MaxKeys, (await ResolveAsync(keys[1..])).Keys.Count);
+    }
+
+    [Fact]
+    public async Task It_is_alive_but_not_ready_before_its_sidecar_is_there()
+    {
+        var telemetry = new Uri(_app!.Configuration["Telemetry:Url"]!);
+
+        Assert.Equal(HttpStatusCode.OK, (await _http.GetAsync(new Uri(telemetry, "/healthz"))).StatusCode);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await _http.GetAsync(new Uri(telemetry, "/readyz"))).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, (await _http.GetAsync("/metrics")).StatusCode);
+    }
+
+    [Fact]
+    public async Task With_a_token_set_only_the_sidecar_is_answered()
+    {
+        await DisposeAppAsync();
+        await StartAsync(("APP_API_TOKEN", "secret"));
+
+        Assert.Equal(HttpStatusCode.Unauthorized, (await _http.GetAsync("/dapr/subscribe")).StatusCode);
+        _http.DefaultRequestHeaders.Add("dapr-api-token", "secret");
+        Assert.Equal(Subscriptions, await _http.GetStringAsync("/dapr/subscribe"));
+    }
+
+    [Theory]
+    [InlineData("Resolver:Zone", "No Zone")]
+    [InlineData("Resolver:Region", "")]
+    [InlineData("Resolver:Reach:0", "eu")]
+    [InlineData("Resolver:LeaseDuration", "00:00:00")]
+    [InlineData("Resolver:CacheDuration", "-00:00:01")]
+    [InlineData("Resolver:MaxHoldersPerKey", "0")]
+    public async Task A_wrong_setting_stops_it_with_a_line_that_names_it(string key, string value)
+    {
+        await DisposeAppAsync();
+
+        var failure = await Assert.ThrowsAsync<OptionsValidationException>(() => StartAsync((key, value)));
+
+        Assert.Contains(failure.Failures, line => line.StartsWith(key.Replace(":0", "", StringComparison.Ordinal), StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("other-store", "state.redis", "ETAG", "has no component 'holder-store'")]
+    [InlineData("holder-store", "pubsub.redis", "ETAG", "must be a state store")]
+    [InlineData("holder-store", "state.memcached", "TTL", "has no ETags")]
+    [InlineData("holder-store", "state.redis", "ETAG", null)]
+    public void A_store_that_will_not_do_is_named(string name, string type, string capability, string? problem)
+    {
+        var found = StoreCheck.Problem(new DaprMetadata("resolver-a", [], new Dictionary<string, string>(), [new DaprComponentsMetadata(name, type, "v1", [capability])]));
+
+        Assert.True(problem is null ? found is null : found!.Contains(problem, StringComparison.Ordinal), found);
+    }
+
+    private static ResolveRequest Question(params ContentKey[] keys) => new(NodeName.Parse("node-a"), Location.Parse("eu/a"), keys);
+
+    private static SnapshotEvent Snapshot(params ContentKey[] keys) =>
+        new() { Node = Node, Epoch = 1, Sequence = 1, Chunk = 0, Chunks = 1, Keys = [.. keys.Select(key => new HeldKey(key))] };
+
+    private async Task<string> DeliverAsync(string route, LayerEvent layerEvent)
+    {
+        using var body = new ByteArrayContent(ResolverReplica.Envelope(layerEvent, LayerTopics.Events(Location.Parse(route["/v1/events/".Length..]))));
+        var response = await _http.PostAsync(route, body);
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        return (await response.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("status").GetString()!;
+    }
+
+    private async Task<ResolveAnswer> ResolveAsync(params ContentKey[] keys)
+    {
+        var response = await PostAsync(JsonSerializer.Serialize(Question(keys), ContractsJson.Default.ResolveRequest));
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        return (await response.Content.ReadFromJsonAsync(ContractsJson.Default.ResolveAnswer))!;
+    }
+
+    private async Task<HttpResponseMessage> PostAsync(string question)
+    {
+        using var body = new StringContent(question, Encoding.UTF8, "application/json");
+        return await _http.PostAsync("/v1/resolve", body);
+    }
+
+    private async Task DisposeAppAsync()
+    {
+        await _app!.DisposeAsync();
+        _app = null;
+    }
+
+    private async Task StartAsync(params (string Key, string Value)[] settings)
+    {
+        // Another process may take a free port before it is listened on.
+        for (var attempt = 1; ; attempt++)
+        {
+            var app = ResolverService.Create([], builder =>
+            {
+                builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
+                {
+                    ["App:Url"] = Loopback.FreeUri().ToString().TrimEnd('/'),
+                    ["Telemetry:Url"] = Loopback.FreeUri().ToString().TrimEnd('/'),
+                    ["DAPR_GRPC_ENDPOINT"] = Loopback.FreeUri().ToString(),
+                    ["DAPR_HTTP_ENDPOINT"] = Loopback.FreeUri().ToString(),
+                    ["Resolver:Region"] = "eu",
+                    ["Resolver:Zone"] = "a",
+                    ["Resolver:Reach:0"] = "eu/a",
+                    ["Resolver:Reach:1"] = "eu/b",
+                    ["Logging:LogLevel:Default"] = "None",
+                });
+                builder.Configuration.AddInMemoryCollection(settings.ToDictionary(setting => setting.Key, setting => (string?)setting.Value));
+                builder.Services.AddSingleton<IHolderStore>(_store);
+            });
+            try
+            {
+                await app.StartAsync();
+                _app = app;
+                _http.Dispose();
+                _http = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { BaseAddress = new Uri(app.Configuration["App:Url"]!) };
+                return;
+            }
+            catch (IOException) when (attempt < 5)
+            {
+                await app.DisposeAsync();
+            }
+            catch
+            {
+                await app.DisposeAsync();
+                throw;
+            }
+        }
+    }
+}
