@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
@@ -26,6 +27,7 @@ public static class ServiceDefaultsExtensions
     public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder, string serviceUrlKey)
     {
         ArgumentNullException.ThrowIfNull(builder);
+        ((IConfigurationBuilder)builder.Configuration).Sources.Insert(0, new MemoryConfigurationSource { InitialData = DefaultLogLevels });
         builder.WebHost.UseUrls(
             ListenUrl.Read(builder.Configuration, serviceUrlKey).ToString(),
             ListenUrl.Read(builder.Configuration, TelemetryUrlKey).ToString());
@@ -74,6 +76,15 @@ public static class ServiceDefaultsExtensions
     }
 
     private const string TelemetryUrlKey = "Telemetry:Url";
+
+    /// <summary>A line for each request is for whoever asks for it (<c>Logging__LogLevel__Microsoft.AspNetCore=Information</c>).</summary>
+    private static readonly Dictionary<string, string?> DefaultLogLevels = new()
+    {
+        ["Logging:LogLevel:Default"] = "Information",
+        ["Logging:LogLevel:Microsoft.AspNetCore"] = "Warning",
+        ["Logging:LogLevel:Polly"] = "Warning",
+        ["Logging:LogLevel:System.Net.Http"] = "Warning",
+    };
 
     /// <summary>A sidecar that is back is noticed this soon; by default a gRPC channel waits up to two minutes between attempts to connect.</summary>
     private static readonly TimeSpan LongestSidecarBackoff = TimeSpan.FromSeconds(1);

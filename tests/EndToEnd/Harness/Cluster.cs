@@ -64,7 +64,7 @@ internal sealed class Cluster : IAsyncDisposable
             cluster.ResolverSidecar.Start();
             cluster.Resolver.Start();
             await Task.WhenAll(cluster.Nodes.Select(node => node.StartAsync()));
-            await Eventually.HoldsAsync("the resolver answers", async () => await cluster.Nodes[0].ResolveAsync(Digest.OfSha256("nothing"u8)) is not null);
+            await Task.WhenAll(cluster.Nodes.Select(node => node.CanResolveAsync()));
             return cluster;
         }
         catch

@@ -1,6 +1,6 @@
 namespace SpegelDapr.EndToEnd.Harness;
 
-/// <summary>A directory of a test's own, which goes with it.</summary>
+/// <summary>A directory of a test's own, which goes with it; with SPEGEL_DAPR_TEST_KEEP=1 it stays, for a look at the logs.</summary>
 internal sealed class TestDirectory : IDisposable
 {
     private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("spegel-dapr-test-");
@@ -14,5 +14,11 @@ internal sealed class TestDirectory : IDisposable
     /// <summary>A path in it.</summary>
     public string File(string name) => System.IO.Path.Combine(Path, name);
 
-    public void Dispose() => _root.Delete(recursive: true);
+    public void Dispose()
+    {
+        if (Environment.GetEnvironmentVariable("SPEGEL_DAPR_TEST_KEEP") != "1")
+        {
+            _root.Delete(recursive: true);
+        }
+    }
 }

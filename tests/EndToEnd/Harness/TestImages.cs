@@ -1,4 +1,5 @@
 using System.Formats.Tar;
+using System.IO.Compression;
 using System.Security.Cryptography;
 using System.Text.Json;
 using SpegelDapr.Cli.Images;
@@ -76,14 +77,15 @@ internal sealed class TestImages(TestDirectory directory, Registry registry)
     private static async Task<(OciDescriptor Manifest, IReadOnlyList<OciDescriptor> Blobs)> BuildAsync(OciLayout layout, IReadOnlyList<long> layerSizes, string architecture)
     {
         var layers = new List<OciDescriptor>();
+        var diffIds = new List<string>();
         foreach (var (size, index) in layerSizes.Select((size, index) => (size, index)))
         {
-            layers.Add(await layout.AddAsync("application/vnd.oci.image.layer.v1.tar", stream => WriteLayerAsync(stream, $"file-{index}", size)));
+            layers.Add(await layout.AddAsync(OciMediaTypes.LayerGzip, async stream => diffIds.Add(await WriteLayerAsync(stream, $"file-{index}", size))));
         }
 
         var config = await layout.AddAsync(OciMediaTypes.Config, stream => JsonSerializer.SerializeAsync(
             stream,
-            new { architecture, os = "linux", rootfs = new { type = "layers", diff_ids = layers.Select(layer => layer.Digest.ToString()) } }));
+            new { architecture, os = "linux", rootfs = new { type = "layers", diff_ids = diffIds } }));
         var manifest = await AddJsonAsync(
             layout, OciMediaTypes.Manifest, new OciManifest { SchemaVersion = 2, MediaType = OciMediaTypes.Manifest, Config = config, Layers = layers });
         return (manifest, [config, .. layers]);
@@ -92,12 +94,19 @@ internal sealed class TestImages(TestDirectory directory, Registry registry)
     private static Task<OciDescriptor> AddJsonAsync(OciLayout layout, string mediaType, OciManifest manifest) =>
         layout.AddAsync(mediaType, stream => JsonSerializer.SerializeAsync(stream, manifest, OciJson.Default.OciManifest));
 
-    /// <summary>A tar archive with one file. The layers are not compressed, so a layer's digest is its diff id as well.</summary>
-    private static async Task WriteLayerAsync(Stream stream, string name, long size)
+    /// <summary>Writes a gzipped tar archive with one file, and returns its diff id: the digest of the archive before compression.</summary>
+    private static async Task<string> WriteLayerAsync(Stream stream, string name, long size)
     {
-        await using var content = new RandomContent(size);
-        await using var tar = new TarWriter(stream, TarEntryFormat.Ustar, leaveOpen: true);
-        await tar.WriteEntryAsync(new UstarTarEntry(TarEntryType.RegularFile, name) { DataStream = content });
+        using var sha256 = SHA256.Create();
+        await using (var gzip = new GZipStream(stream, CompressionLevel.NoCompression, leaveOpen: true))
+        await using (var hashed = new CryptoStream(gzip, sha256, CryptoStreamMode.Write))
+        await using (var content = new RandomContent(size))
+        await using (var tar = new TarWriter(hashed, TarEntryFormat.Ustar, leaveOpen: true))
+        {
+            await tar.WriteEntryAsync(new UstarTarEntry(TarEntryType.RegularFile, name) { DataStream = content });
+        }
+
+        return Digest.FromHash(HashAlgorithmName.SHA256, sha256.Hash).ToString();
     }
 
     /// <summary>Random bytes of a given length, one random chunk over and over with a counter in it.</summary>
