@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Text;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 
@@ -64,6 +65,9 @@ public readonly record struct BlobAddress : IParsedText<BlobAddress>
     {
         value = default;
         if (text is null or { Length: > LongestAddress }
+
+            // Uri silently drops or maps what is not ASCII, and the result need not be an address again.
+            || !Ascii.IsValid(text)
             || !Uri.TryCreate(text, UriKind.Absolute, out var uri)
             || (uri.Scheme != Uri.UriSchemeHttp && uri.Scheme != Uri.UriSchemeHttps)
             || uri.Host.Length == 0

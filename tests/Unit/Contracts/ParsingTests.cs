@@ -182,6 +182,7 @@ public class ParsingTests
     [InlineData("http://10.0.0.1:5000/?query")]
     [InlineData("http://10.0.0.1:5000?query")]
     [InlineData("http://10.0.0.1:5000#fragment")]
+    [InlineData("http://0.\u202e-example:5000")]
     [InlineData("http://user@10.0.0.1:5000")]
     [InlineData("http://user:password@10.0.0.1:5000")]
     public void Anything_more_is_no_blob_address(string text) => Assert.False(BlobAddress.TryParse(text, out _));
