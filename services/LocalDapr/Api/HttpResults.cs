@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -7,6 +8,8 @@ namespace SpegelDapr.LocalDapr.Api;
 internal static class HttpResults
 {
     private const string MetadataPrefix = "metadata.";
+
+    private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Metadata from query parameters of the form <c>metadata.name=value</c>.</summary>
     public static Dictionary<string, string> Metadata(this HttpRequest request) => request.Query
@@ -41,7 +44,7 @@ internal static class HttpResults
     {
         response.StatusCode = status;
         response.ContentType = "application/json";
-        return response.WriteAsync(json.ToJsonString(), response.HttpContext.RequestAborted);
+        return response.WriteAsync(json.ToJsonString(Json), response.HttpContext.RequestAborted);
     }
 
     /// <summary>Answers 204.</summary>

@@ -21,7 +21,22 @@ internal sealed partial class TopicSubscription(
         Failed,
     }
 
+    /// <summary>Delivers a message; false when the broker is to deliver it again.</summary>
     public async Task<bool> HandleAsync(PubSubMessage message, CancellationToken cancellation)
+    {
+        try
+        {
+            return await HandleWithFaultsAsync(message, cancellation);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            // Whoever calls this delivers the topic's other messages as well, and must go on.
+            Log.Failed(logger, e, route.Topic);
+            return false;
+        }
+    }
+
+    private async Task<bool> HandleWithFaultsAsync(PubSubMessage message, CancellationToken cancellation)
     {
         if (faults is null)
         {
@@ -155,6 +170,9 @@ internal sealed partial class TopicSubscription(
 
     private static partial class Log
     {
+        [LoggerMessage(Level = LogLevel.Error, Message = "A message of topic {Topic} could not be delivered.")]
+        public static partial void Failed(ILogger logger, Exception exception, string topic);
+
         [LoggerMessage(Level = LogLevel.Warning, Message = "Event {Id} of topic {Topic} has expired; dropped.")]
         public static partial void Expired(ILogger logger, string id, string topic);
 

@@ -29,7 +29,11 @@ internal static class CommandLine
         var flags = (end < 0 ? args : args[..end]).Select(arg => arg.Length > 2 && arg[0] == '-' && arg[1] != '-' ? "-" + arg : arg);
         try
         {
-            return await Create(command).Parse([.. flags]).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = StopBudget });
+            return await Create(command).Parse([.. flags]).InvokeAsync(new InvocationConfiguration
+            {
+                EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = StopBudget,
+            });
         }
         catch (LocalDaprException e)
         {

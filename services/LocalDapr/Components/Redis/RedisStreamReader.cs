@@ -67,7 +67,7 @@ internal sealed partial class RedisStreamReader : IAsyncDisposable
     {
         await _stopping.CancelAsync();
         await Task.WhenAll(_loops);
-        await _reading.DisposeAsync();
+        await _reading.CloseAsync(allowCommandsToComplete: false);
         _stopping.Dispose();
     }
 

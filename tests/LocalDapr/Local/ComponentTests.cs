@@ -1,0 +1,73 @@
+namespace SpegelDapr.LocalDapr.Tests.Local;
+
+/// <summary>What LocalDapr says to component files that it cannot use.</summary>
+public sealed class ComponentTests : IDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("localdapr-test-").FullName;
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    [Fact]
+    public async Task An_unknown_type_is_one_line_that_lists_the_known_ones()
+    {
+        var error = await FailAsync(new Component("store", "state.postgresql"));
+
+        Assert.Equal(
+            "Component store: LocalDapr does not know the type 'state.postgresql'; it knows pubsub.in-memory, pubsub.redis, state.in-memory, state.redis.", error);
+    }
+
+    [Fact]
+    public async Task A_component_that_ignores_errors_is_left_out()
+    {
+        await using var host = new LocalDaprHost();
+        await using var sidecar = await host.StartAsync(new AppSpec("app") { Components = [new Component("store", "state.postgresql") { IgnoreErrors = true }] });
+
+        Assert.True(sidecar.HttpPort > 0);
+    }
+
+    [Fact]
+    public async Task A_redis_that_does_not_answer_is_named() => Assert.Contains(
+        "127.0.0.1:1",
+        await FailAsync(new Component("store", "state.redis") { Metadata = new Dictionary<string, string> { ["redisHost"] = "127.0.0.1:1" } }),
+        StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("kind: [", "not well-formed YAML")]
+    [InlineData("kind: Component\nmetadata: { name: a }", "'spec.type' is missing")]
+    [InlineData("kind: Component\nmetadata: { name: a }\nspec:\n  type: state.redis\n  metadata:\n  - { name: redisPassword, secretKeyRef: { name: x } }", "secret")]
+    public async Task A_file_that_is_wrong_is_named_with_what_is_wrong(string yaml, string problem)
+    {
+        var file = Path.Combine(_directory, "wrong.yaml");
+        await File.WriteAllTextAsync(file, yaml);
+        await using var host = new LocalDaprHost();
+
+        var error = await Assert.ThrowsAsync<LocalDaprException>(() => host.StartAsync(new AppSpec("app") { ResourcesPaths = [_directory] }));
+
+        Assert.StartsWith(file, error.Message, StringComparison.Ordinal);
+        Assert.Contains(problem, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("in-memory")]
+    [InlineData("redis")]
+    public void The_component_sets_of_the_project_can_be_read(string set)
+    {
+        var repository = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(repository!.FullName, "spegel-dapr.sln")))
+        {
+            repository = repository.Parent;
+        }
+
+        var resources = new Resources.ResourceFiles(Microsoft.Extensions.Logging.Abstractions.NullLogger<Resources.ResourceFiles>.Instance)
+            .Read([Path.Combine(repository.FullName, "components", set)], "app");
+
+        Assert.Equal(["holder-store", "layer-events", "layer-sync"], resources.Components.Select(component => component.Name));
+        Assert.Equal(["layer-events", "layer-sync"], resources.InboundRetries.Keys.Order());
+    }
+
+    private static async Task<string> FailAsync(Component component)
+    {
+        await using var host = new LocalDaprHost();
+        return (await Assert.ThrowsAsync<LocalDaprException>(() => host.StartAsync(new AppSpec("app") { Components = [component] }))).Message;
+    }
+}
