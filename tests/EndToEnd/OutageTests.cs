@@ -89,7 +89,7 @@ public sealed class OutageTests : IAsyncLifetime
         await Eventually.HoldsAsync("a pull comes from the neighbour again", async () =>
         {
             var before = await Second.ServedAsync(Tier.SameZone);
-            await Second.Containerd.CtrAsync("images", "rm", "--sync", images[3].Reference);
+            await Second.Containerd.RemoveAsync(images[3].Reference);
             await Second.Containerd.PullAsync(images[3].Reference);
             return await Second.ServedAsync(Tier.SameZone) - before >= images[3].BlobBytes;
         });

@@ -107,8 +107,7 @@ public sealed class PullTests : IAsyncLifetime
     {
         var image = await PullOnFirstAsync([MiB]);
 
-        await First.Containerd.CtrAsync("images", "rm", "--sync", image.Reference);
-        await First.Containerd.CtrAsync("content", "prune", "references");
+        await First.Containerd.RemoveAsync(image.Reference);
 
         await First.IsNotOfferedAsync([.. image.Digests, image.Tag], asker: Second);
     }

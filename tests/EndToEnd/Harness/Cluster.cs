@@ -91,11 +91,13 @@ internal sealed class Cluster : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var part in (IEnumerable<IAsyncDisposable>)[.. Nodes, Resolver, ResolverSidecar, Redis, Registry])
+        try
         {
-            await part.DisposeAsync();
+            await Task.WhenAll(((IEnumerable<IAsyncDisposable>)[.. Nodes, Resolver, ResolverSidecar, Redis, Registry]).Select(part => part.DisposeAsync().AsTask()));
         }
-
-        Directory.Dispose();
+        finally
+        {
+            Directory.Dispose();
+        }
     }
 }

@@ -72,6 +72,18 @@ internal sealed class Containerd : IAsyncDisposable
     /// <summary><c>ctr images pull</c>, which unpacks the image too.</summary>
     public Task PullAsync(string image) => CtrAsync("images", "pull", "--hosts-dir", Hosts, image);
 
+    /// <summary>Deletes an image and collects the garbage. containerd's CRI adds a second record of it, named by its configuration, which must go too.</summary>
+    public async Task RemoveAsync(string image)
+    {
+        var records = (await CtrAsync("images", "ls")).Split('\n').Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(line => line.Length > 2).ToList();
+        if (records.FirstOrDefault(record => record[0] == image) is { } removed)
+        {
+            await CtrAsync(["images", "rm", "--sync", .. records.Where(record => record[2] == removed[2]).Select(record => record[0])]);
+        }
+
+        await CtrAsync("content", "prune", "references");
+    }
+
     /// <summary>Pulls as the kubelet does.</summary>
     public async Task CriPullAsync(string image)
     {

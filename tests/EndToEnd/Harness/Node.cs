@@ -64,10 +64,10 @@ internal sealed class Node : IAsyncDisposable
 
     public async Task StartAsync()
     {
-        await Containerd.StartAsync();
         Sidecar.Start();
         Discovery.Start();
         Blob.Start();
+        await Containerd.StartAsync();
         await Eventually.HoldsAsync($"the mirror of {Identity.Name} answers", async () =>
         {
             using var response = await _http.GetAsync(new Uri(Identity.Address.Uri, "v2/"));

@@ -19,10 +19,7 @@ internal sealed class ServiceProcess(string name, string logs, string assembly, 
     public Task StopAsync() => _process!.StopAsync();
 
     /// <summary>SIGKILL.</summary>
-    public async Task KillAsync()
-    {
-        await _process!.DisposeAsync();
-    }
+    public Task KillAsync() => _process!.KillAsync();
 
     public void Freeze() => _process!.Freeze();
 
