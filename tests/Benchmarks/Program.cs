@@ -6,13 +6,25 @@ using SpegelDapr.EndToEnd.Harness;
 Console.Error.WriteLine("Figures of a debug build mean nothing: run with -c Release.");
 return 2;
 #else
+var groups = new Dictionary<string, Func<Cluster, Task<IReadOnlyList<Figure>>>>
+{
+    ["memory"] = Memory.MeasureAsync,
+    ["data-plane"] = DataPlane.MeasureAsync,
+    ["control-plane"] = ControlPlane.MeasureAsync,
+};
+if (args.FirstOrDefault(arg => !groups.ContainsKey(arg)) is { } unknown)
+{
+    Console.Error.WriteLine($"'{unknown}' is no group of figures: give some of {string.Join(", ", groups.Keys)}, or none for all.");
+    return 2;
+}
+
 await using var cluster = await Cluster.StartAsync(nodes: 2);
-List<Figure> figures =
-[
-    .. await Memory.MeasureAsync(cluster),
-    .. await DataPlane.MeasureAsync(cluster),
-    .. await ControlPlane.MeasureAsync(cluster),
-];
+var figures = new List<Figure>();
+foreach (var (name, measure) in groups.Where(group => args.Length == 0 || args.Contains(group.Key)))
+{
+    Console.Error.WriteLine($"Measuring {name} …");
+    figures.AddRange(await measure(cluster));
+}
 
 var table = new Table().Border(TableBorder.Simple).AddColumns("figure", "measured", "must reach", "");
 foreach (var figure in figures)

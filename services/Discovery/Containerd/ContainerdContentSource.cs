@@ -35,6 +35,8 @@ internal sealed partial class ContainerdContentSource(
     private static readonly TimeSpan FirstLookAgainDelay = TimeSpan.FromMilliseconds(10);
     private const int MaxLooks = 10;
 
+    private const int MaxLooksAtOnce = 16;
+
     /// <summary>Content is listed again this long after connecting: what changed before the subscription took hold is not told.</summary>
     private static readonly TimeSpan SubscriptionStart = TimeSpan.FromSeconds(1);
 
@@ -117,7 +119,7 @@ internal sealed partial class ContainerdContentSource(
         }
     }
 
-    /// <summary>Does all the looks that wait, in one go. They are done one after the other, so what is reported last is what was seen last.</summary>
+    /// <summary>Does all the looks that wait, in one go, and no two at the same digest at once: what is reported last is what was seen last.</summary>
     private async Task LookAsync(Channel<Look> looks, Action<ContentChange> report, CancellationToken cancellationToken)
     {
         var everything = false;
@@ -146,19 +148,32 @@ internal sealed partial class ContainerdContentSource(
             }
         }
 
-        foreach (var (digest, count) in single)
+        // In the middle of a pull containerd is slow to answer, so the looks that wait are done side by side.
+        await Parallel.ForEachAsync(
+            single,
+            new ParallelOptions { MaxDegreeOfParallelism = MaxLooksAtOnce, CancellationToken = cancellationToken },
+            async (look, token) =>
+            {
+                var (digest, count) = look;
+                if (!File.Exists(Path.Combine(options.Value.ContentPath, "blobs", digest.Algorithm, digest.Hex)))
+                {
+                    Report(new ContentRemoved(digest));
+                }
+                else if (await client.FindLabelsAsync(digest, token) is { } labels && IsAllowed(labels))
+                {
+                    Report(new ContentAdded(digest));
+                }
+                else if (count < MaxLooks)
+                {
+                    _ = LookLaterAsync(looks.Writer, new Look(digest, count + 1), FirstLookAgainDelay * (1 << (count - 1)), cancellationToken);
+                }
+            });
+
+        void Report(ContentChange change)
         {
-            if (!File.Exists(Path.Combine(options.Value.ContentPath, "blobs", digest.Algorithm, digest.Hex)))
+            lock (single)
             {
-                report(new ContentRemoved(digest));
-            }
-            else if (await client.FindLabelsAsync(digest, cancellationToken) is { } labels && IsAllowed(labels))
-            {
-                report(new ContentAdded(digest));
-            }
-            else if (count < MaxLooks)
-            {
-                _ = LookLaterAsync(looks.Writer, new Look(digest, count + 1), FirstLookAgainDelay * (1 << (count - 1)), cancellationToken);
+                report(change);
             }
         }
     }

@@ -12,8 +12,8 @@ namespace SpegelDapr.Discovery.Publishing;
 internal sealed partial class Announcer : BackgroundService
 {
     /// <summary>Changes are sent when none has followed for <see cref="QuietTime"/>, at the latest <see cref="LongestBatch"/> after the first.</summary>
-    private static readonly TimeSpan QuietTime = TimeSpan.FromMilliseconds(25);
-    private static readonly TimeSpan LongestBatch = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan QuietTime = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan LongestBatch = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Snapshots that resolvers ask for start at least this long after the one before, so that many resolvers are answered with one.</summary>
     private static readonly TimeSpan SnapshotInterval = TimeSpan.FromSeconds(1);

@@ -1,0 +1,214 @@
+using System.Globalization;
+using System.Net.Http.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using SpegelDapr.Cli.Images;
+using SpegelDapr.Contracts;
+using SpegelDapr.Discovery;
+using SpegelDapr.LocalDapr;
+using SpegelDapr.Resolver;
+
+namespace SpegelDapr.EndToEnd.Harness;
+
+/// <summary>
+/// The control plane of a zone in this process: two replicas of a resolver, and some nodes whose content is an OCI image layout. Services start and
+/// stop in milliseconds and deliveries can be made worse on purpose, which <see cref="Cluster"/>, with programs of their own, cannot do.
+/// </summary>
+internal sealed class InProcessZone : IAsyncDisposable
+{
+    /// <summary>How long a node that has fallen silent counts as alive here.</summary>
+    private static readonly TimeSpan LeaseDuration = TimeSpan.FromSeconds(4);
+
+    /// <summary>How often a node gives a sign of life here.</summary>
+    private static readonly TimeSpan HeartbeatInterval = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How old an answer may be here.</summary>
+    private static readonly TimeSpan CacheDuration = TimeSpan.FromMilliseconds(200);
+
+    private static readonly Location Location = Location.Parse("test/zone-a");
+    private static readonly NodeName Asker = NodeName.Parse("asker");
+
+    private readonly TestDirectory _directory = new();
+    private readonly LocalDaprHost _dapr;
+    private readonly string _components;
+    private readonly HttpClient _sidecar = new();
+    private readonly List<InProcessService> _resolvers = [];
+    private readonly List<InProcessNode> _nodes = [];
+
+    private InProcessZone(string components, DeliveryFaults? faults) => (_components, _dapr) = (components, new LocalDaprHost(faults: faults));
+
+    public IReadOnlyList<InProcessNode> Nodes => _nodes;
+
+    /// <summary>Starts the resolvers, which hear events when this returns. The nodes are there, but their discoveries do not run yet.</summary>
+    /// <param name="components">The directory of the Dapr components.</param>
+    /// <param name="nodes">How many nodes there are.</param>
+    /// <param name="faults">Makes deliveries worse; null does not.</param>
+    public static async Task<InProcessZone> StartAsync(string components, int nodes, DeliveryFaults? faults = null)
+    {
+        var zone = new InProcessZone(components, faults);
+        try
+        {
+            var asker = await zone._dapr.StartAsync(new AppSpec("asker") { ResourcesPaths = [components] });
+            zone._sidecar.BaseAddress = new Uri(asker.HttpEndpoint);
+            for (var i = 0; i < 2; i++)
+            {
+                zone._resolvers.Add(await zone.CreateResolverAsync());
+            }
+
+            await zone.StartResolversAsync();
+            for (var i = 1; i <= nodes; i++)
+            {
+                zone._nodes.Add(await zone.CreateNodeAsync($"node-{i}"));
+            }
+
+            return zone;
+        }
+        catch
+        {
+            await zone.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Asks who holds these keys, for somebody who holds nothing. Each question goes to another replica than the one before.</summary>
+    public async Task<IReadOnlyList<ResolvedKey>> ResolveAsync(IEnumerable<ContentKey> keys)
+    {
+        var answers = new List<ResolvedKey>();
+        foreach (var some in keys.Chunk(ResolveRequest.MaxKeys))
+        {
+            using var response = await _sidecar.PostAsJsonAsync(
+                $"v1.0/invoke/{DaprNames.Resolver(Location.Zone)}/method/{ResolveRequest.Method}",
+                new ResolveRequest(Asker, Location, some),
+                ContractsJson.Default.ResolveRequest);
+            answers.AddRange((await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync(ContractsJson.Default.ResolveAnswer))!.Keys);
+        }
+
+        return answers;
+    }
+
+    public Task StartResolversAsync() => Task.WhenAll(_resolvers.Select(resolver => resolver.StartAsync()));
+
+    public Task StopResolversAsync() => Task.WhenAll(_resolvers.Select(resolver => resolver.StopAsync()));
+
+    /// <summary>Has the store forget what it knows of a node, as when one of its documents is evicted.</summary>
+    public Task LoseLeaseAsync(InProcessNode node) => DeleteAsync([LeaseKey(node)]);
+
+    /// <summary>Has the store forget everything.</summary>
+    /// <param name="keys">All keys that any node has held.</param>
+    public Task EmptyStoreAsync(IEnumerable<ContentKey> keys) =>
+        DeleteAsync([.. _nodes.Select(LeaseKey), .. keys.Select(key => $"holders|{Location.Region}|{Location.Zone}|{key}")]);
+
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            await Task.WhenAll(_nodes.Select(node => node.Discovery).Concat(_resolvers).Select(service => service.StopAsync()));
+            await _dapr.DisposeAsync();
+        }
+        finally
+        {
+            _sidecar.Dispose();
+            _directory.Dispose();
+        }
+    }
+
+    private static string LeaseKey(InProcessNode node) => $"node|{Location.Region}|{Location.Zone}|{node.Name}";
+
+    private async Task DeleteAsync(IEnumerable<string> keys)
+    {
+        using var response = await _sidecar.PostAsJsonAsync(
+            $"v1.0/state/{DaprNames.HolderStore}/transaction",
+            new { operations = keys.Select(key => new { operation = "delete", request = new { key } }) });
+        response.EnsureSuccessStatusCode();
+    }
+
+    private Task<InProcessService> CreateResolverAsync() => CreateServiceAsync(
+        DaprNames.Resolver(Location.Zone),
+        configure => ResolverService.Create([], configure),
+        new()
+        {
+            ["Resolver:Region"] = Location.Region,
+            ["Resolver:Zone"] = Location.Zone,
+            ["Resolver:LeaseDuration"] = LeaseDuration.ToString(),
+            ["Resolver:CacheDuration"] = CacheDuration.ToString(),
+        });
+
+    private async Task<InProcessNode> CreateNodeAsync(string name)
+    {
+        var layout = OciLayout.OpenOrCreate(_directory.Sub(name));
+        var discovery = await CreateServiceAsync(
+            DaprNames.Discovery(Location.Zone),
+            configure => DiscoveryService.Create([], configure),
+            new()
+            {
+                ["Node:Name"] = name,
+                ["Node:Region"] = Location.Region,
+                ["Node:Zone"] = Location.Zone,
+                ["Node:Address"] = $"http://127.0.0.1:{FreePorts.Next()}",
+                ["Discovery:Source"] = "oci-layout",
+                ["Discovery:HeartbeatInterval"] = HeartbeatInterval.ToString(),
+                ["OciLayout:Path"] = layout.Path,
+            });
+        return new InProcessNode(NodeName.Parse(name), layout, discovery);
+    }
+
+    private async Task<InProcessService> CreateServiceAsync(
+        string appId, Func<Action<WebApplicationBuilder>, WebApplication> create, Dictionary<string, string?> settings)
+    {
+        var port = FreePorts.Next();
+        var sidecar = await _dapr.StartAsync(new AppSpec(appId) { AppPort = port, ResourcesPaths = [_components] });
+        settings["App:Url"] = $"http://127.0.0.1:{port}";
+        settings["Telemetry:Url"] = $"http://127.0.0.1:{FreePorts.Next()}";
+        settings["DAPR_HTTP_PORT"] = sidecar.HttpPort.ToString(CultureInfo.InvariantCulture);
+        settings["DAPR_GRPC_PORT"] = sidecar.GrpcPort.ToString(CultureInfo.InvariantCulture);
+        settings["Logging:LogLevel:Default"] = "None";
+        return new InProcessService(sidecar, () => create(builder => builder.Configuration.AddInMemoryCollection(settings)));
+    }
+}
+
+/// <summary>A node of an <see cref="InProcessZone"/>.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Layout">Its content.</param>
+/// <param name="Discovery">Its discovery.</param>
+internal sealed record InProcessNode(NodeName Name, OciLayout Layout, InProcessService Discovery)
+{
+    /// <summary>What the node holds at this moment: its files, and the tags whose manifest is among them.</summary>
+    public IReadOnlyList<HeldKey> ReadContent()
+    {
+        var digests = Directory.EnumerateFiles(Path.Combine(Layout.Path, "blobs", "sha256"))
+            .Select(file => Digest.Parse($"sha256:{Path.GetFileName(file)}"))
+            .ToHashSet();
+        var taggedAt = new DateTimeOffset(File.GetLastWriteTimeUtc(Path.Combine(Layout.Path, "index.json")));
+        var tags = Layout.Images
+            .Where(image => digests.Contains(image.Digest))
+            .Select(image => new HeldKey(ContentKey.Parse(image.Annotations![OciDescriptor.RefNameAnnotation]), image.Digest, taggedAt));
+        return [.. digests.Select(digest => new HeldKey(digest)), .. tags];
+    }
+}
+
+/// <summary>A service beside its sidecar, which stays while the service stops and starts again.</summary>
+internal sealed class InProcessService(Sidecar sidecar, Func<WebApplication> create)
+{
+    private WebApplication? _app;
+
+    public bool IsRunning => _app is not null;
+
+    /// <summary>Starts it; when this returns the sidecar delivers to it.</summary>
+    public async Task StartAsync()
+    {
+        _app = create();
+        await _app.StartAsync();
+        await sidecar.Subscribed;
+    }
+
+    /// <summary>Stops it as SIGTERM does, if it runs.</summary>
+    public async Task StopAsync()
+    {
+        if (_app is { } app)
+        {
+            _app = null;
+            await app.StopAsync();
+            await app.DisposeAsync();
+        }
+    }
+}
