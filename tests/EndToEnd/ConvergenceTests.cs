@@ -100,7 +100,9 @@ public sealed class ConvergenceTests
     /// <summary>The right answer for each key. A tag is what the running node says that was the last to point it anywhere.</summary>
     private static Dictionary<ContentKey, string> WhatIsHeld(InProcessZone zone, IEnumerable<ContentKey> keys)
     {
-        var holders = (from node in zone.Nodes where node.Discovery.IsRunning from held in node.ReadContent() select (Held: held, node.Name))
+        var holders = zone.Nodes
+            .Where(node => node.Discovery.IsRunning)
+            .SelectMany(node => node.ReadContent().Select(held => (Held: held, node.Name)))
             .ToLookup(holder => holder.Held.Key);
         return keys.ToDictionary(key => key, key =>
         {
@@ -110,7 +112,7 @@ public sealed class ConvergenceTests
     }
 
     private static string Describe(Digest? digest, IEnumerable<NodeName> holders) =>
-        $"{(digest is null ? "" : $"{digest} ")}on [{string.Join(", ", holders.Select(name => name.ToString()).Order(StringComparer.Ordinal))}]";
+        $"{(digest is null ? "" : $"{digest} ")}on [{string.Join(", ", holders.Select(name => $"{name}").Order(StringComparer.Ordinal))}]";
 
     /// <summary>What a node may hold.</summary>
     private sealed record Content(string MediaType, string Text)
@@ -129,7 +131,9 @@ public sealed class ConvergenceTests
         public void RemoveFrom(InProcessNode node) => File.Delete(node.Layout.BlobPath(Digest));
     }
 
-    /// <summary>What happens in a zone, chosen by a seed: layers come and go, releases are tagged, discoveries stop and start, the store forgets.</summary>
+    /// <summary>
+    /// What happens in a zone, chosen by a seed: layers come and go, releases are tagged, discoveries stop and start, the store forgets.
+    /// </summary>
     private sealed class History(InProcessZone zone, int seed)
     {
         private const int Layers = 40;
@@ -148,7 +152,8 @@ public sealed class ConvergenceTests
         /// <summary>All that any node has ever held.</summary>
         public IReadOnlyList<ContentKey> Keys =>
         [
-            .. Enumerable.Range(0, Layers).Select(Content.Layer).Concat(Enumerable.Range(1, _latest).Select(Content.Manifest)).Select(content => ContentKey.FromDigest(content.Digest)),
+            .. Enumerable.Range(0, Layers).Select(number => ContentKey.FromDigest(Content.Layer(number).Digest)),
+            .. Enumerable.Range(1, _latest).Select(release => ContentKey.FromDigest(Content.Manifest(release).Digest)),
             ContentKey.Parse(Image.ToString()),
         ];
 
@@ -206,8 +211,8 @@ public sealed class ConvergenceTests
         }
 
         /// <summary>
-        /// Points the tag at the latest release, or at a new one. A layout keeps no time for a tag: it is that of its index.json when discovery first sees
-        /// both tag and manifest. So the manifest comes second, when the file has its time.
+        /// Points the tag at the latest release, or at a new one. A layout keeps no time for a tag: it is that of its index.json when
+        /// discovery first sees both tag and manifest. So the manifest comes second, when the file has its time.
         /// </summary>
         private async Task ReleaseAsync(InProcessNode node)
         {

@@ -11,8 +11,9 @@ using SpegelDapr.Resolver;
 namespace SpegelDapr.EndToEnd.Harness;
 
 /// <summary>
-/// The control plane of a zone in this process: two replicas of a resolver, and some nodes whose content is an OCI image layout. Services start and
-/// stop in milliseconds and deliveries can be made worse on purpose, which <see cref="Cluster"/>, with programs of their own, cannot do.
+/// The control plane of a zone in this process: two replicas of a resolver, and some nodes whose content is an OCI image layout. Services
+/// start and stop in milliseconds and deliveries can be made worse on purpose, which <see cref="Cluster"/>, with programs of their own,
+/// cannot do.
 /// </summary>
 internal sealed class InProcessZone : IAsyncDisposable
 {
@@ -35,11 +36,12 @@ internal sealed class InProcessZone : IAsyncDisposable
     private readonly List<InProcessService> _resolvers = [];
     private readonly List<InProcessNode> _nodes = [];
 
-    private InProcessZone(string components, DeliveryFaults? faults) => (_components, _dapr) = (components, new LocalDaprHost(faults: faults));
+    private InProcessZone(string components, DeliveryFaults? faults) =>
+        (_components, _dapr) = (components, new LocalDaprHost(faults: faults));
 
     public IReadOnlyList<InProcessNode> Nodes => _nodes;
 
-    /// <summary>Starts the resolvers, which hear events when this returns. The nodes are there, but their discoveries do not run yet.</summary>
+    /// <summary>Starts the resolvers, which hear events when this returns. The nodes' discoveries do not run yet.</summary>
     /// <param name="components">The directory of the Dapr components.</param>
     /// <param name="nodes">How many nodes there are.</param>
     /// <param name="faults">Makes deliveries worse; null does not.</param>
@@ -70,7 +72,7 @@ internal sealed class InProcessZone : IAsyncDisposable
         }
     }
 
-    /// <summary>Asks who holds these keys, for somebody who holds nothing. Each question goes to another replica than the one before.</summary>
+    /// <summary>Asks who holds these keys, for somebody who holds nothing. Each question goes to the replica after the last one's.</summary>
     public async Task<IReadOnlyList<ResolvedKey>> ResolveAsync(IEnumerable<ContentKey> keys)
     {
         var answers = new List<ResolvedKey>();
@@ -80,7 +82,8 @@ internal sealed class InProcessZone : IAsyncDisposable
                 $"v1.0/invoke/{DaprNames.Resolver(Location.Zone)}/method/{ResolveRequest.Method}",
                 new ResolveRequest(Asker, Location, some),
                 ContractsJson.Default.ResolveRequest);
-            answers.AddRange((await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync(ContractsJson.Default.ResolveAnswer))!.Keys);
+            response.EnsureSuccessStatusCode();
+            answers.AddRange((await response.Content.ReadFromJsonAsync(ContractsJson.Default.ResolveAnswer))!.Keys);
         }
 
         return answers;
