@@ -4,34 +4,12 @@ using SpegelDapr.EndToEnd.Harness;
 namespace SpegelDapr.EndToEnd;
 
 /// <summary>Holders that die, rot or fall silent.</summary>
-public sealed class HolderFailureTests : IAsyncLifetime
+public sealed class HolderFailureTests() : ClusterTests(nodes: 3)
 {
-    private const long MiB = 1024 * 1024;
-
-    private Cluster? _cluster;
-
-    private Cluster Cluster => _cluster!;
-
-    private Node First => Cluster.Nodes[0];
-
-    private Node Second => Cluster.Nodes[1];
-
-    private Node Third => Cluster.Nodes[2];
-
-    public async Task InitializeAsync() => _cluster = await Cluster.StartAsync(nodes: 3);
-
-    public async Task DisposeAsync()
-    {
-        if (_cluster is not null)
-        {
-            await _cluster.DisposeAsync();
-        }
-    }
-
     [RealFact]
     public async Task When_a_holder_is_killed_mid_blob_another_one_carries_on_where_it_stopped()
     {
-        var image = await PullOnFirstAndSecondAsync([1024 * MiB]);
+        var image = await PullOnAsync([1024 * MiB], First, Second);
         var layer = image.Layers.Single();
         await Cluster.Registry.StopAsync();
         var servedBefore = new Dictionary<Node, double> { [First] = await First.ServedAsync(Tier.Local), [Second] = await Second.ServedAsync(Tier.Local) };
@@ -49,7 +27,7 @@ public sealed class HolderFailureTests : IAsyncLifetime
     [RealFact]
     public async Task A_holder_whose_copy_has_rotted_serves_no_byte_of_it()
     {
-        var image = await PullOnFirstAndSecondAsync([20 * MiB]);
+        var image = await PullOnAsync([20 * MiB], First, Second);
         var layer = image.Layers.Single();
         FlipByte(First.Containerd.BlobPath(layer.Digest.ToString()), layer.Size / 2);
         var upstreamRequests = Cluster.Registry.BlobRequests;
@@ -65,10 +43,8 @@ public sealed class HolderFailureTests : IAsyncLifetime
     [RealFact]
     public async Task When_the_only_holder_has_rotted_the_pull_goes_upstream()
     {
-        var image = await Cluster.Images.PushAsync([20 * MiB]);
+        var image = await PullOnAsync([20 * MiB], First);
         var layer = image.Layers.Single();
-        await First.Containerd.PullAsync(image.Reference);
-        await First.IsOfferedAsync([.. image.Digests, image.Tag]);
         FlipByte(First.Containerd.BlobPath(layer.Digest.ToString()), layer.Size - 1);
 
         await Third.Containerd.PullAsync(image.Reference);
@@ -79,9 +55,7 @@ public sealed class HolderFailureTests : IAsyncLifetime
     [RealFact]
     public async Task A_node_that_falls_silent_is_no_longer_offered_after_its_lease_and_pulls_in_between_succeed()
     {
-        var image = await Cluster.Images.PushAsync([5 * MiB]);
-        await First.Containerd.PullAsync(image.Reference);
-        await First.IsOfferedAsync([.. image.Digests, image.Tag]);
+        var image = await PullOnAsync([5 * MiB], First);
 
         await Task.WhenAll(First.Discovery.KillAsync(), First.Blob.KillAsync());
         await Second.Containerd.PullAsync(image.Reference);
@@ -92,25 +66,11 @@ public sealed class HolderFailureTests : IAsyncLifetime
     [RealFact]
     public async Task A_node_that_leaves_is_no_longer_offered_at_once()
     {
-        var image = await Cluster.Images.PushAsync([MiB]);
-        await First.Containerd.PullAsync(image.Reference);
-        await First.IsOfferedAsync(image.Digests);
+        var image = await PullOnAsync([MiB], First);
 
         await First.Discovery.StopAsync();
 
         await First.IsNotOfferedAsync(image.Digests, asker: Third, Cluster.LeaseDuration / 2);
-    }
-
-    private async Task<TestImage> PullOnFirstAndSecondAsync(IReadOnlyList<long> layerSizes)
-    {
-        var image = await Cluster.Images.PushAsync(layerSizes);
-        foreach (var node in new[] { First, Second })
-        {
-            await node.Containerd.PullAsync(image.Reference);
-            await node.IsOfferedAsync([.. image.Digests, image.Tag]);
-        }
-
-        return image;
     }
 
     private static void FlipByte(string path, long offset)

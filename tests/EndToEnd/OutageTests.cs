@@ -5,28 +5,8 @@ using SpegelDapr.EndToEnd.Harness;
 namespace SpegelDapr.EndToEnd;
 
 /// <summary>Never worse than no mirror: a part of the control plane goes away in the middle of a series of pulls, and comes back.</summary>
-public sealed class OutageTests : IAsyncLifetime
+public sealed class OutageTests() : ClusterTests(nodes: 2)
 {
-    private const long MiB = 1024 * 1024;
-
-    private Cluster? _cluster;
-
-    private Cluster Cluster => _cluster!;
-
-    private Node First => Cluster.Nodes[0];
-
-    private Node Second => Cluster.Nodes[1];
-
-    public async Task InitializeAsync() => _cluster = await Cluster.StartAsync(nodes: 2);
-
-    public async Task DisposeAsync()
-    {
-        if (_cluster is not null)
-        {
-            await _cluster.DisposeAsync();
-        }
-    }
-
     [RealFact]
     public Task Redis_stops_and_comes_back() => PullThroughOutageAsync(Cluster.Redis.StopAsync, Cluster.Redis.StartAsync);
 
@@ -74,7 +54,7 @@ public sealed class OutageTests : IAsyncLifetime
             images.Add(await Cluster.Images.PushAsync([MiB, MiB, MiB]));
         }
 
-        await PullOnFirstAsync(images[0]);
+        await PullAsync(images[0], First);
         await Second.Containerd.PullAsync(images[0].Reference);
         Assert.True(await Second.ServedAsync(Tier.SameZone) >= images[0].BlobBytes);
 
@@ -85,7 +65,7 @@ public sealed class OutageTests : IAsyncLifetime
 
         await start();
         await First.IsOfferedAsync(images[1].Digests, TimeSpan.FromSeconds(40));
-        await PullOnFirstAsync(images[3]);
+        await PullAsync(images[3], First);
         await Eventually.HoldsAsync("a pull comes from the neighbour again", async () =>
         {
             var before = await Second.ServedAsync(Tier.SameZone);
@@ -93,11 +73,5 @@ public sealed class OutageTests : IAsyncLifetime
             await Second.Containerd.PullAsync(images[3].Reference);
             return await Second.ServedAsync(Tier.SameZone) - before >= images[3].BlobBytes;
         });
-    }
-
-    private async Task PullOnFirstAsync(TestImage image)
-    {
-        await First.Containerd.PullAsync(image.Reference);
-        await First.IsOfferedAsync([.. image.Digests, image.Tag]);
     }
 }

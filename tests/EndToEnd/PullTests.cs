@@ -4,52 +4,30 @@ using SpegelDapr.EndToEnd.Harness;
 namespace SpegelDapr.EndToEnd;
 
 /// <summary>The main job: what one node has pulled, the next one gets from it.</summary>
-public sealed class PullTests : IAsyncLifetime
+public sealed class PullTests() : ClusterTests(nodes: 3)
 {
-    private const long MiB = 1024 * 1024;
-
-    private Cluster? _cluster;
-
-    private Cluster Cluster => _cluster!;
-
-    private Node First => Cluster.Nodes[0];
-
-    private Node Second => Cluster.Nodes[1];
-
-    private Node Third => Cluster.Nodes[2];
-
-    public async Task InitializeAsync() => _cluster = await Cluster.StartAsync(nodes: 3);
-
-    public async Task DisposeAsync()
-    {
-        if (_cluster is not null)
-        {
-            await _cluster.DisposeAsync();
-        }
-    }
-
     [RealFact]
     public async Task A_neighbour_serves_what_has_been_pulled_once_also_when_the_registry_is_gone()
     {
-        var images = await PullOnFirstAsync([3 * MiB, 5 * MiB]);
+        var image = await PullOnAsync([3 * MiB, 5 * MiB], First);
         var upstreamRequests = Cluster.Registry.BlobRequests;
 
-        await Second.Containerd.PullAsync(images.Reference);
+        await Second.Containerd.PullAsync(image.Reference);
 
         Assert.Equal(upstreamRequests, Cluster.Registry.BlobRequests);
-        Assert.True(await Second.ServedAsync(Tier.SameZone) >= images.BlobBytes);
+        Assert.True(await Second.ServedAsync(Tier.SameZone) >= image.BlobBytes);
         Assert.Equal(0, await Second.ServedAsync(Tier.Local));
 
         await Cluster.Registry.StopAsync();
-        await Third.Containerd.PullAsync(images.Reference);
+        await Third.Containerd.PullAsync(image.Reference);
 
-        Assert.Equal(images.BlobBytes, images.Blobs.Sum(blob => new FileInfo(Third.Containerd.BlobPath(blob.Digest.ToString())).Length));
+        Assert.Equal(image.BlobBytes, image.Blobs.Sum(blob => new FileInfo(Third.Containerd.BlobPath(blob.Digest.ToString())).Length));
     }
 
     [RealFact]
     public async Task The_kubelets_interface_pulls_from_a_neighbour_by_tag_and_by_digest()
     {
-        var image = await PullOnFirstAsync([2 * MiB]);
+        var image = await PullOnAsync([2 * MiB], First);
         var upstreamRequests = Cluster.Registry.BlobRequests;
 
         await Second.Containerd.CriPullAsync(image.Reference);
@@ -62,7 +40,7 @@ public sealed class PullTests : IAsyncLifetime
     [RealFact]
     public async Task A_layer_of_1_GiB_comes_from_a_neighbour_and_memory_does_not_grow_with_it()
     {
-        var image = await PullOnFirstAsync([1024 * MiB]);
+        var image = await PullOnAsync([1024 * MiB], First);
         var upstreamRequests = Cluster.Registry.BlobRequests;
 
         await Second.Containerd.PullAsync(image.Reference);
@@ -77,7 +55,7 @@ public sealed class PullTests : IAsyncLifetime
     [RealFact]
     public async Task Forty_layers_come_from_a_neighbour()
     {
-        var image = await PullOnFirstAsync([.. Enumerable.Range(1, 40).Select(i => i * 10_000L)]);
+        var image = await PullOnAsync([.. Enumerable.Range(1, 40).Select(i => i * 10_000L)], First);
         var upstreamRequests = Cluster.Registry.BlobRequests;
 
         await Second.Containerd.PullAsync(image.Reference);
@@ -92,8 +70,7 @@ public sealed class PullTests : IAsyncLifetime
         var docker = await Cluster.Images.PushAsync([MiB], asDocker: true);
         foreach (var image in new[] { index, docker })
         {
-            await First.Containerd.PullAsync(image.Reference);
-            await First.IsOfferedAsync([.. image.Digests, image.Tag]);
+            await PullAsync(image, First);
         }
 
         await Cluster.Registry.StopAsync();
@@ -105,7 +82,7 @@ public sealed class PullTests : IAsyncLifetime
     [RealFact]
     public async Task An_image_that_is_deleted_and_garbage_collected_is_no_longer_offered()
     {
-        var image = await PullOnFirstAsync([MiB]);
+        var image = await PullOnAsync([MiB], First);
 
         await First.Containerd.RemoveAsync(image.Reference);
 
@@ -115,21 +92,13 @@ public sealed class PullTests : IAsyncLifetime
     [RealFact]
     public async Task After_a_restart_of_containerd_what_changed_in_between_is_announced()
     {
-        var before = await PullOnFirstAsync([MiB]);
+        var before = await PullOnAsync([MiB], First);
 
         await First.Containerd.StopAsync();
         await First.IsOfferedAsync(before.Digests);
         await First.Containerd.StartAsync();
 
-        var after = await PullOnFirstAsync([MiB]);
+        var after = await PullOnAsync([MiB], First);
         await First.IsOfferedAsync([.. before.Digests, .. after.Digests]);
-    }
-
-    private async Task<TestImage> PullOnFirstAsync(IReadOnlyList<long> layerSizes)
-    {
-        var image = await Cluster.Images.PushAsync(layerSizes);
-        await First.Containerd.PullAsync(image.Reference);
-        await First.IsOfferedAsync([.. image.Digests, image.Tag]);
-        return image;
     }
 }

@@ -111,16 +111,20 @@ internal sealed partial class OciLayoutContentSource(
     /// <summary>The tags of index.json. While it is being written over and cannot be parsed, those read before.</summary>
     private IEnumerable<HeldKey> ReadTags()
     {
-        var file = new FileInfo(Path.Combine(options.Value.Path, IndexFile));
-        if (!file.Exists)
+        var path = Path.Combine(options.Value.Path, IndexFile);
+        if (!File.Exists(path))
         {
             return [];
         }
 
-        var updatedAt = new DateTimeOffset(file.LastWriteTimeUtc);
-        if (OciManifest.TryParse(File.ReadAllBytes(file.FullName)) is not { Manifests: { } manifests })
+        // Time and content of the same file: it may be replaced by another between two opens.
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        var updatedAt = new DateTimeOffset(File.GetLastWriteTimeUtc(file.SafeFileHandle));
+        var json = new byte[file.Length];
+        var read = file.ReadAtLeast(json, json.Length, throwOnEndOfStream: false);
+        if (OciManifest.TryParse(json.AsSpan(0, read)) is not { Manifests: { } manifests })
         {
-            Log.NoIndex(logger, file.FullName);
+            Log.NoIndex(logger, path);
             return _tags.Values;
         }
 

@@ -12,7 +12,7 @@ internal static class Eventually
     /// <exception cref="TimeoutException">It does not hold in time; the message says <paramref name="what"/> and the last reason.</exception>
     public static async Task HoldsAsync(string what, Func<Task<bool>> condition, TimeSpan? deadline = null)
     {
-        var budget = deadline ?? TimeSpan.FromSeconds(20);
+        var budget = deadline ?? TimeSpan.FromSeconds(60);
         var clock = Stopwatch.StartNew();
         Exception? last = null;
         while (clock.Elapsed < budget)
