@@ -24,10 +24,13 @@ internal sealed class BlobMetrics
     private readonly Histogram<double> _resolve;
     private readonly Histogram<double> _firstByte;
     private readonly Histogram<double> _transfer;
+    private readonly Counter<long> _upstream;
+    private readonly Histogram<double> _upstreamTransfer;
     private readonly Counter<long> _corrupt;
     private readonly Counter<long> _shunned;
     private readonly Counter<long> _resumed;
     private readonly Counter<long> _hedged;
+    private readonly Counter<long> _denied;
 
     public BlobMetrics(IMeterFactory meters)
     {
@@ -40,16 +43,23 @@ internal sealed class BlobMetrics
             "spegel_dapr.blob.peer.first_byte", "s", "How long a peer took to begin its answer, by tier.", advice: WaitBuckets);
         _transfer = meter.CreateHistogram(
             "spegel_dapr.blob.peer.transfer", "s", "How long content from peers took until it was there whole.", advice: TransferBuckets);
+        _upstream = meter.CreateCounter<long>("spegel_dapr.blob.upstream", "By", "Bytes of content that containerd fetched itself after a miss.");
+        _upstreamTransfer = meter.CreateHistogram(
+            "spegel_dapr.blob.upstream.transfer", "s", "How long containerd took for them, from the miss to the last byte.", advice: TransferBuckets);
         _corrupt = meter.CreateCounter<long>("spegel_dapr.blob.corrupt", "{blob}", "Content that does not match its digest, by where.");
         _shunned = meter.CreateCounter<long>("spegel_dapr.blob.shunned", "{holder}", "Holders that are no longer asked for some content.");
         _resumed = meter.CreateCounter<long>("spegel_dapr.blob.resumed", "{blob}", "Transfers that another holder continued.");
         _hedged = meter.CreateCounter<long>("spegel_dapr.blob.hedged", "{request}", "Further peers asked because the first was slow.");
+        _denied = meter.CreateCounter<long>("spegel_dapr.blob.denied", "{request}", "Requests from outside a closed boundary, which were refused.");
     }
 
     public void Served(long bytes, Tier tier, ContentKind kind, bool toPeer) => _served.Add(
         bytes, new("tier", tier.Name()), new("kind", Name(kind)), new("requester", Requester(toPeer)));
 
-    /// <param name="outcome">The tier of a hit, <c>miss</c>, <c>broken</c> (failed or cut short) or <c>aborted</c> (by the client).</param>
+    /// <param name="outcome">
+    /// The tier of a hit, <c>miss</c>, <c>bypassed</c> (a miss because no holder is worth asking), <c>broken</c> (failed or cut short)
+    /// or <c>aborted</c> (by the client).
+    /// </param>
     public void Request(string outcome, ContentKind kind, bool fromPeer) => _requests.Add(
         1, new("outcome", outcome), new("kind", Name(kind)), new("requester", Requester(fromPeer)));
 
@@ -63,6 +73,12 @@ internal sealed class BlobMetrics
     public void Transferred(TimeSpan duration, Tier tier) =>
         _transfer.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("tier", tier.Name()));
 
+    public void ReceivedFromUpstream(long bytes, TimeSpan duration)
+    {
+        _upstream.Add(bytes);
+        _upstreamTransfer.Record(duration.TotalSeconds);
+    }
+
     /// <param name="where"><c>local</c> or <c>peer</c>.</param>
     public void Corrupt(string where) => _corrupt.Add(1, new KeyValuePair<string, object?>("where", where));
 
@@ -71,6 +87,8 @@ internal sealed class BlobMetrics
     public void Resumed() => _resumed.Add(1);
 
     public void Hedged() => _hedged.Add(1);
+
+    public void Denied() => _denied.Add(1);
 
     private static string Name(ContentKind kind) => kind == ContentKind.Manifest ? "manifest" : "blob";
 

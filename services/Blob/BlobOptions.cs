@@ -1,3 +1,4 @@
+using System.Net;
 using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Blob;
@@ -29,6 +30,12 @@ public sealed class BlobOptions : IValidatedOptions
     /// <summary>How long a peer may send nothing in the middle of its content; then the next one continues.</summary>
     public TimeSpan StallBudget { get; set; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>
+    /// In mode isolated, the networks besides the node's own addresses from which its containerd asks, as <c>address/bits</c>. In a pod they
+    /// are the node's address and whatever the network puts in its place.
+    /// </summary>
+    public IList<string> Clients { get; } = [];
+
     /// <summary>The most peers that are asked for one request.</summary>
     public int MaxPeerAttempts { get; set; } = 6;
 
@@ -54,6 +61,11 @@ public sealed class BlobOptions : IValidatedOptions
             {
                 yield return $"Blob:{name} is {value}: give a time from 00:00:00.010 to 00:10:00.";
             }
+        }
+
+        foreach (var client in Clients.Where(client => !IPNetwork.TryParse(client, out _)))
+        {
+            yield return $"Blob:Clients holds '{client}': give a network, such as 10.1.2.3/32 or fd00::/64.";
         }
 
         if (MaxPeerAttempts is < 1 or > 100)

@@ -1,10 +1,14 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Admission;
 using SpegelDapr.Blob.Content;
+using SpegelDapr.Blob.Explaining;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Blob.Mirror;
 using SpegelDapr.Blob.Peers;
+using SpegelDapr.Blob.Routing;
+using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Blob;
@@ -42,6 +46,7 @@ public static class BlobService
 
         builder.Services.AddOptions<NodeOptions>().BindConfiguration(NodeOptions.Section).ValidateProblemsOnStart();
         builder.Services.AddOptions<BlobOptions>().BindConfiguration(BlobOptions.Section).ValidateProblemsOnStart();
+        builder.Services.AddOptions<ZoneOptions>().BindConfiguration(ZoneOptions.Section).ValidateProblemsOnStart();
         builder.Services.AddRegistryFilter();
         builder.Services.AddSingleton<BlobMetrics>();
         builder.Services.AddSingleton<ContentVerifier>();
@@ -53,11 +58,24 @@ public static class BlobService
         builder.Services.AddSingleton<HedgedStart>();
         builder.Services.AddSingleton<Shunned>();
         builder.Services.AddSingleton<PeerContent>();
+        builder.Services.AddSingleton<ManifestMemory>();
+        builder.Services.AddSingleton<PeerLoads>();
+        builder.Services.AddSingleton<Routes>();
+        builder.Services.AddSingleton<UpstreamDecisions>();
+        builder.Services.AddSingleton<HolderChooser>();
+        builder.Services.AddSingleton<UpstreamWatch>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<UpstreamWatch>());
+        builder.Services.AddSingleton<PeerGuard>();
+        builder.Services.AddSingleton<ExplainEndpoint>();
         builder.Services.AddSingleton<MirrorEndpoint>();
         builder.Services.AddHealthChecks().AddCheck<ContentReadableCheck>("content", tags: [ServiceDefaultsExtensions.ReadyTag]);
 
         var app = builder.Build();
         app.UseTelemetry();
+        app.Use(app.Services.GetRequiredService<PeerGuard>().HandleAsync);
+        app.MapWhen(
+            context => context.Request.Path == Explanation.Path,
+            explain => explain.Run(app.Services.GetRequiredService<ExplainEndpoint>().HandleAsync));
         app.Run(app.Services.GetRequiredService<MirrorEndpoint>().HandleAsync);
         return app;
     }

@@ -17,6 +17,8 @@ namespace SpegelDapr.Contracts;
 [JsonSerializable(typeof(SyncRequest))]
 [JsonSerializable(typeof(ResolveRequest))]
 [JsonSerializable(typeof(ResolveAnswer))]
+[JsonSerializable(typeof(NodeIdentity))]
+[JsonSerializable(typeof(Explanation))]
 public sealed partial class ContractsJson : JsonSerializerContext
 {
     /// <summary>The JSON of an event, in UTF-8.</summary>

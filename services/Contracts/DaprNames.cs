@@ -35,7 +35,7 @@ public static class DaprNames
 /// <summary>HTTP headers of our own, between blob services and towards whoever pulls.</summary>
 public static class SpegelHeaders
 {
-    /// <summary>On a request: the name of the node whose blob asks. Such a request is answered from local content only, so none goes in circles.</summary>
+    /// <summary>On a request: the <see cref="PeerClaim"/> of the node whose blob asks. Such a request is answered from local content only, so none goes in circles.</summary>
     public const string Peer = "Spegel-Dapr-Peer";
 
     /// <summary>On an answer: the <see cref="Contracts.Tier"/> its bytes come from.</summary>

@@ -11,6 +11,35 @@ namespace SpegelDapr.Contracts;
 /// <param name="Address">Where other nodes reach its blob service.</param>
 public sealed record NodeIdentity(NodeName Name, Location Location, BlobAddress Address);
 
+/// <summary>
+/// Which node a blob's request to another one comes from, as it says itself in the header <see cref="SpegelHeaders.Peer"/>:
+/// <c>region/zone/name</c>.
+/// </summary>
+/// <param name="Location">Where the node says it is.</param>
+/// <param name="Name">The node's name.</param>
+public readonly record struct PeerClaim(Location Location, NodeName Name) : IParsedText<PeerClaim>
+{
+    /// <inheritdoc/>
+    public static string Form => "a node's claim, region/zone/name";
+
+    /// <inheritdoc/>
+    public static bool TryParse([NotNullWhen(true)] string? text, out PeerClaim value)
+    {
+        value = default;
+        var slash = text?.LastIndexOf('/') ?? -1;
+        if (slash < 0 || !Location.TryParse(text![..slash], out var location) || !NodeName.TryParse(text[(slash + 1)..], out var name))
+        {
+            return false;
+        }
+
+        value = new PeerClaim(location, name);
+        return true;
+    }
+
+    /// <summary><c>region/zone/name</c>.</summary>
+    public override string ToString() => $"{Location}/{Name}";
+}
+
 /// <summary>A Kubernetes node's name: an RFC 1123 subdomain, lower case, at most 253 characters.</summary>
 [JsonConverter(typeof(NodeNameJsonConverter))]
 public readonly partial record struct NodeName : IParsedText<NodeName>

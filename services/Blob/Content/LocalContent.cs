@@ -15,6 +15,13 @@ internal sealed partial class LocalContent(IOptions<BlobOptions> options, Conten
     /// <summary>Whether there is a file for this content, whatever is in it.</summary>
     public bool Has(Digest digest) => File.Exists(PathOf(digest));
 
+    /// <summary>The length and time of the file of this content, whatever is in it; null when there is none.</summary>
+    public FileIdentity? Identify(Digest digest)
+    {
+        var file = new FileInfo(PathOf(digest));
+        return file.Exists ? new FileIdentity(file.Length, file.LastWriteTimeUtc) : null;
+    }
+
     /// <summary>
     /// Opens content whose bytes match its digest; null when it is absent or does not match. The first time the whole file is hashed
     /// before this returns: a client that received a corrupt byte cannot repair it (containerd continues with a Range after what it has,

@@ -19,8 +19,8 @@ internal sealed class HolderLookup(ResolverClient resolver, IHostApplicationLife
     private readonly MemoryCache _answers = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
     private readonly ConcurrentDictionary<ContentKey, Task> _asking = new();
 
-    /// <summary>Who holds the key; without holders when nobody does or no resolver answers.</summary>
-    public async ValueTask<ResolvedKey> FindAsync(ContentKey key, CancellationToken cancellation)
+    /// <summary>Who holds the key; null when no resolver answers.</summary>
+    public async ValueTask<ResolvedKey?> FindAsync(ContentKey key, CancellationToken cancellation)
     {
         if (Recall(key) is { } known)
         {
@@ -28,7 +28,7 @@ internal sealed class HolderLookup(ResolverClient resolver, IHostApplicationLife
         }
 
         await Ask([key])[0].WaitAsync(cancellation);
-        return Recall(key) ?? new ResolvedKey(key, []);
+        return Recall(key);
     }
 
     /// <summary>Asks in the background for keys that will be needed soon.</summary>

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using Dapr.Client;
@@ -81,8 +82,39 @@ internal sealed partial class ResolverClient : IDisposable
         return null;
     }
 
+    /// <summary>The node as the resolver knows it; null when it is not alive and in reach, or when no resolver answers in time.</summary>
+    public async Task<NodeIdentity?> FindNodeAsync(PeerClaim node, CancellationToken cancellation)
+    {
+        try
+        {
+            return await _pipeline.ExecuteAsync(async token => await FindAsync(node, token), cancellation);
+        }
+        catch (BrokenCircuitException)
+        {
+            // What broke it has been logged.
+        }
+        catch (Exception e) when (e is HttpRequestException or TimeoutRejectedException or JsonException)
+        {
+            Log.Unavailable(_logger, e.Message);
+        }
+
+        return null;
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _http.Dispose();
+
+    private async Task<NodeIdentity?> FindAsync(PeerClaim node, CancellationToken cancellation)
+    {
+        using var response = await _http.GetAsync(new Uri(NodeLookup.Method(node), UriKind.Relative), cancellation);
+        if (response.StatusCode == HttpStatusCode.NotFound)
+        {
+            return null;
+        }
+
+        response.EnsureSuccessStatusCode();
+        return JsonSerializer.Deserialize(await response.Content.ReadAsByteArrayAsync(cancellation), ContractsJson.Default.NodeIdentity);
+    }
 
     private async Task<IReadOnlyList<ResolvedKey>> AskAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellation)
     {

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Content;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Blob.Peers;
+using SpegelDapr.Blob.Routing;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
 
@@ -17,7 +18,9 @@ internal sealed partial class MirrorEndpoint(
     LocalContent local,
     HolderLookup holders,
     Prefetch prefetch,
+    HolderChooser chooser,
     PeerContent peers,
+    UpstreamWatch upstream,
     RegistryFilter registries,
     IOptions<NodeOptions> node,
     BlobMetrics metrics,
@@ -29,6 +32,7 @@ internal sealed partial class MirrorEndpoint(
     public const int ChunkBytes = PeerTransfer.HeldBackBytes;
 
     private const string Miss = "miss";
+    private const string Bypassed = "bypassed";
     private const string Broken = "broken";
 
     private readonly NodeName _node = node.Value.Identity.Name;
@@ -111,7 +115,7 @@ internal sealed partial class MirrorEndpoint(
 
             if (fromPeer
                 || !ContentKey.TryFromTag(request.Registry, request.Repository, request.Tag!, out var tag)
-                || (await holders.FindAsync(tag, cancellation)).Digest is not { } tagged)
+                || (await holders.FindAsync(tag, cancellation))?.Digest is not { } tagged)
             {
                 return await MissAsync(context, OciError.Unknown(request.Kind));
             }
@@ -127,21 +131,32 @@ internal sealed partial class MirrorEndpoint(
             }
         }
 
-        if (fromPeer || await holders.FindAsync(digest, cancellation) is not { Holders: { Count: > 0 } known })
+        if (fromPeer)
         {
             return await MissAsync(context, OciError.Unknown(request.Kind));
         }
 
-        var tier = request.Kind == ContentKind.Manifest ? await AnswerManifestFromPeersAsync(context, request, digest, known)
-            : HttpMethods.IsHead(context.Request.Method) ? await AnswerHeadFromPeersAsync(context, request, digest, known)
-            : await AnswerBlobFromPeersAsync(context, request, digest, known);
-        if (tier is not null)
+        var choice = chooser.Choose(digest, request.Kind, request.Registry, (await holders.FindAsync(digest, cancellation))?.Holders ?? []);
+        if (choice.Holders.Count > 0)
         {
-            return tier.Value.Name();
+            var tier = request.Kind == ContentKind.Manifest ? await AnswerManifestFromPeersAsync(context, request, digest, choice.Holders)
+                : HttpMethods.IsHead(context.Request.Method) ? await AnswerHeadFromPeersAsync(context, request, digest, choice.Holders)
+                : await AnswerBlobFromPeersAsync(context, request, digest, choice.Holders);
+            if (tier is not null)
+            {
+                return tier.Value.Name();
+            }
+
+            holders.Forget(digest);
         }
 
-        holders.Forget(digest);
-        return await MissAsync(context, OciError.Unknown(request.Kind));
+        if (HttpMethods.IsGet(context.Request.Method))
+        {
+            upstream.Missed(digest, choice.Registry);
+        }
+
+        await OciError.Unknown(request.Kind).WriteAsync(context.Response);
+        return choice is { Holders.Count: 0, Candidates.Count: > 0 } ? Bypassed : Miss;
     }
 
     private static async Task<string> MissAsync(HttpContext context, OciError error)
@@ -164,7 +179,7 @@ internal sealed partial class MirrorEndpoint(
         }
 
         return file.Length <= OciManifest.MaxBytes
-            && await AnswerManifestAsync(context, digest, file.ReadAll(), Tier.Local, _node, fromPeer)
+            && await AnswerManifestAsync(context, request, digest, file.ReadAll(), Tier.Local, _node, fromPeer)
             ? Tier.Local.Name()
             : await MissAsync(context, OciError.Unknown(request.Kind));
     }
@@ -191,7 +206,7 @@ internal sealed partial class MirrorEndpoint(
 
     /// <summary>Answers with a manifest, whose bytes match its digest; false when they are no manifest.</summary>
     private async Task<bool> AnswerManifestAsync(
-        HttpContext context, Digest digest, byte[] bytes, Tier tier, NodeName holder, bool fromPeer)
+        HttpContext context, MirrorRequest request, Digest digest, byte[] bytes, Tier tier, NodeName holder, bool fromPeer)
     {
         if (OciManifest.TryParse(bytes) is not { EffectiveMediaType: { } mediaType } manifest)
         {
@@ -204,7 +219,7 @@ internal sealed partial class MirrorEndpoint(
         }
         else
         {
-            prefetch.ForNode(manifest);
+            prefetch.ForNode(manifest, request.Registry);
         }
 
         var response = new ContentResponse(digest, mediaType, bytes.Length, tier, holder);
@@ -221,7 +236,7 @@ internal sealed partial class MirrorEndpoint(
         HttpContext context, MirrorRequest request, Digest digest, IReadOnlyList<Holder> known) =>
         await peers.ReadAllAsync(
             known, request.PeerTarget(digest), digest, OciManifest.MaxBytes, context.RequestAborted) is var (bytes, holder)
-        && await AnswerManifestAsync(context, digest, bytes, holder.Tier, holder.Node.Name, fromPeer: false)
+        && await AnswerManifestAsync(context, request, digest, bytes, holder.Tier, holder.Node.Name, fromPeer: false)
             ? holder.Tier
             : null;
 

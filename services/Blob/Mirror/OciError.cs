@@ -36,6 +36,8 @@ internal sealed record OciError(int Status, string Code, string Message)
         "MANIFEST_INVALID",
         $"A manifest's reference is a tag of at most 128 characters of [A-Za-z0-9_.-], or {Digest.Form}.");
 
+    public static OciError InvalidKey { get; } = new(StatusCodes.Status400BadRequest, "MANIFEST_INVALID", $"Give the parameter key: {ContentKey.Form}.");
+
     public static OciError NotMirrored(string registry) => new(
         StatusCodes.Status404NotFound, "NAME_UNKNOWN", $"{registry} is not mirrored here.");
 
@@ -45,6 +47,9 @@ internal sealed record OciError(int Status, string Code, string Message)
     public static OciError Unknown(ContentKind kind) => kind == ContentKind.Manifest
         ? new(StatusCodes.Status404NotFound, "MANIFEST_UNKNOWN", "No node in reach holds this manifest.")
         : new(StatusCodes.Status404NotFound, "BLOB_UNKNOWN", "No node in reach holds this blob.");
+
+    public static OciError OutsideBoundary { get; } = new(
+        StatusCodes.Status403Forbidden, "DENIED", "This node serves only nodes inside its boundary.");
 
     public static OciError RangeNotSatisfiable(long length) => new(
         StatusCodes.Status416RangeNotSatisfiable, "SIZE_INVALID", $"The range begins beyond the content's {length} bytes.");

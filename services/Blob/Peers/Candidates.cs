@@ -3,31 +3,33 @@ using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Blob.Peers;
 
-/// <summary>The holders that one request may still ask, in the order of the resolver's answer.</summary>
+/// <summary>The holders that one request may still ask, in the order given, which is that of their tiers.</summary>
 internal sealed class Candidates(IEnumerable<Holder> holders, int mostAttempts, Func<Holder, bool> isShunned)
 {
-    private readonly Queue<Holder> _holders = new(holders);
+    private readonly List<Holder> _holders = [.. holders];
     private int _attempts;
 
-    /// <summary>Whether none is left, or enough have been asked.</summary>
-    public bool IsEmpty => _holders.Count == 0 || _attempts == mostAttempts;
+    /// <summary>The next holder; null when none is left, or enough have been asked.</summary>
+    public Holder? Next => _attempts == mostAttempts ? null : _holders.Find(holder => !isShunned(holder));
 
     /// <summary>Takes the next holder; false when there is none.</summary>
     public bool TryTake([NotNullWhen(true)] out Holder? holder)
     {
-        while (!IsEmpty && _holders.TryDequeue(out holder))
+        holder = Next;
+        if (holder is null)
         {
-            if (!isShunned(holder))
-            {
-                _attempts++;
-                return true;
-            }
+            return false;
         }
 
-        holder = null;
-        return false;
+        _holders.Remove(holder);
+        _attempts++;
+        return true;
     }
 
-    /// <summary>Puts a holder behind the others that was taken but not waited for.</summary>
-    public void Return(Holder holder) => _holders.Enqueue(holder);
+    /// <summary>Puts a holder behind the others of its tier that was taken but not waited for.</summary>
+    public void Return(Holder holder)
+    {
+        var farther = _holders.FindIndex(other => other.Tier > holder.Tier);
+        _holders.Insert(farther < 0 ? _holders.Count : farther, holder);
+    }
 }

@@ -1,14 +1,16 @@
 using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Routing;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Blob.Peers;
 
 /// <summary>
 /// Finds the first peer that answers: the next is asked as well when one has not answered within the hedge delay, and at once when one
-/// fails. The first good answer wins; the others are cancelled.
+/// fails. One that is farther than those being asked is not asked only because they are a little slow: it waits until they may count as gone.
+/// The first good answer wins; the others are cancelled.
 /// </summary>
 internal sealed partial class HedgedStart(
-    PeerClient peers, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<HedgedStart> logger)
+    PeerClient peers, Routes routes, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<HedgedStart> logger)
 {
     /// <summary>The first good answer; null when no candidate gives one before <paramref name="cancellation"/>.</summary>
     public async Task<PeerAnswer?> StartAsync(Candidates candidates, PeerRequest request, CancellationToken cancellation)
@@ -28,7 +30,7 @@ internal sealed partial class HedgedStart(
                     return null;
                 }
 
-                if (await FirstDoneAsync(running, canHedge: !candidates.IsEmpty, losers.Token) is not { } done)
+                if (await FirstDoneAsync(running, HedgeDelay(running, candidates.Next), losers.Token) is not { } done)
                 {
                     metrics.Hedged();
                     continue;
@@ -54,14 +56,20 @@ internal sealed partial class HedgedStart(
         }
     }
 
+    /// <summary>How long those being asked are waited for until the next one is asked as well; null when there is no next one.</summary>
+    private TimeSpan? HedgeDelay(List<Attempt> running, Holder? next) =>
+        next is null ? null
+        : running.TrueForAll(attempt => attempt.Holder.Tier < next.Tier) ? options.Value.PeerConnectBudget
+        : options.Value.HedgeDelay;
+
     /// <summary>The first attempt to end, well or badly; null when the hedge delay ends before.</summary>
-    private async Task<Attempt?> FirstDoneAsync(List<Attempt> running, bool canHedge, CancellationToken cancellation)
+    private async Task<Attempt?> FirstDoneAsync(List<Attempt> running, TimeSpan? hedgeDelay, CancellationToken cancellation)
     {
         var answers = Task.WhenAny(running.Select(attempt => attempt.Answer));
-        if (canHedge)
+        if (hedgeDelay is { } delay)
         {
             using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-            var hedge = Task.Delay(options.Value.HedgeDelay, time, ended.Token);
+            var hedge = Task.Delay(delay, time, ended.Token);
             if (await Task.WhenAny(answers, hedge) == hedge && !cancellation.IsCancellationRequested)
             {
                 return null;
@@ -79,16 +87,20 @@ internal sealed partial class HedgedStart(
         try
         {
             var answer = await attempt.Answer;
-            metrics.FirstByte(time.GetElapsedTime(attempt.Started), attempt.Holder.Tier);
+            var waited = time.GetElapsedTime(attempt.Started);
+            metrics.FirstByte(waited, attempt.Holder.Tier);
+            routes.From(attempt.Holder.Node.Location).ObserveFirstByte(waited);
             return answer;
         }
         catch (PeerException e)
         {
+            routes.From(attempt.Holder.Node.Location).ObserveFailure(time.GetElapsedTime(attempt.Started));
             Log.Refused(logger, attempt.Holder.Node.Name, request.Target, e.Message);
         }
         catch (OperationCanceledException)
         {
             // The budget is used up, or the client is gone: the caller's token says which.
+            routes.From(attempt.Holder.Node.Location).ObserveFailure(time.GetElapsedTime(attempt.Started));
         }
 
         return null;

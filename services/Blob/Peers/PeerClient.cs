@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Routing;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
 
@@ -22,11 +23,15 @@ internal sealed class PeerClient : IDisposable
     private const int LongestHeadersKiB = 16;
 
     private readonly HttpMessageInvoker _http;
-    private readonly string _node;
+    private readonly string _claim;
+    private readonly PeerLoads _loads;
+    private readonly Routes _routes;
+    private readonly TimeProvider _time;
 
-    public PeerClient(IOptions<BlobOptions> options, IOptions<NodeOptions> node)
+    public PeerClient(PeerLoads loads, Routes routes, IOptions<BlobOptions> options, IOptions<NodeOptions> node, TimeProvider time)
     {
-        _node = node.Value.Name;
+        (_loads, _routes, _time) = (loads, routes, time);
+        _claim = new PeerClaim(node.Value.Location, node.Value.Identity.Name).ToString();
         _http = new HttpMessageInvoker(new SocketsHttpHandler
         {
             AllowAutoRedirect = false,
@@ -49,19 +54,20 @@ internal sealed class PeerClient : IDisposable
     public async Task<PeerAnswer> AskAsync(Holder holder, PeerRequest request, CancellationToken cancellation)
     {
         using var message = new HttpRequestMessage(request.Method, new Uri(holder.Node.Address.Uri, request.Target));
-        message.Headers.TryAddWithoutValidation(SpegelHeaders.Peer, _node);
+        message.Headers.TryAddWithoutValidation(SpegelHeaders.Peer, _claim);
         if (request.From is { } from)
         {
             message.Headers.TryAddWithoutValidation("Range", string.Create(CultureInfo.InvariantCulture, $"bytes={from}-{request.To}"));
         }
 
         HttpResponseMessage? response = null;
+        PeerAnswer? answer = null;
+        _loads.Begin(holder.Node.Name);
         try
         {
             response = await _http.SendAsync(message, cancellation);
             var (offset, length, total) = PartOf(request, response);
-            var answer = new PeerAnswer(holder, response, await response.Content.ReadAsStreamAsync(cancellation), offset, length, total);
-            response = null;
+            answer = new PeerAnswer(holder, response, await response.Content.ReadAsStreamAsync(cancellation), offset, length, total, _time, Ended);
             return answer;
         }
         catch (HttpRequestException e)
@@ -74,12 +80,22 @@ internal sealed class PeerClient : IDisposable
         }
         finally
         {
-            response?.Dispose();
+            if (answer is null)
+            {
+                response?.Dispose();
+                _loads.End(holder.Node.Name, 0, TimeSpan.Zero);
+            }
         }
     }
 
     /// <inheritdoc/>
     public void Dispose() => _http.Dispose();
+
+    private void Ended(Holder holder, long bytes, TimeSpan duration)
+    {
+        _loads.End(holder.Node.Name, bytes, duration);
+        _routes.Received(holder.Node.Location, bytes, duration);
+    }
 
     private static (long Offset, long Length, long Total) PartOf(PeerRequest request, HttpResponseMessage response)
     {
@@ -124,9 +140,23 @@ internal sealed class PeerClient : IDisposable
 /// <param name="offset">Where in the content the body begins.</param>
 /// <param name="length">The body's length in bytes.</param>
 /// <param name="total">The content's length in bytes.</param>
+/// <param name="time">Times the body.</param>
+/// <param name="ended">Told once how much of the body has been read, and how long that took.</param>
 internal sealed class PeerAnswer(
-    Holder holder, HttpResponseMessage response, Stream body, long offset, long length, long total) : IDisposable
+    Holder holder,
+    HttpResponseMessage response,
+    Stream body,
+    long offset,
+    long length,
+    long total,
+    TimeProvider time,
+    Action<Holder, long, TimeSpan> ended) : IDisposable
 {
+    private readonly long _started = time.GetTimestamp();
+    private TimeSpan _duration;
+    private long _received;
+    private int _disposed;
+
     public Holder Holder => holder;
 
     public long Offset => offset;
@@ -142,6 +172,8 @@ internal sealed class PeerAnswer(
         try
         {
             var read = await body.ReadAsync(buffer, cancellation);
+            _received += read;
+            _duration = time.GetElapsedTime(_started);
             return read > 0 ? read : throw new PeerException("the answer ended early");
         }
         catch (IOException e)
@@ -151,5 +183,12 @@ internal sealed class PeerAnswer(
     }
 
     /// <inheritdoc/>
-    public void Dispose() => response.Dispose();
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            response.Dispose();
+            ended(holder, _received, _duration);
+        }
+    }
 }

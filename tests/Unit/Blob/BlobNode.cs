@@ -41,14 +41,16 @@ internal sealed class BlobNode : IAsyncDisposable
         for (var attempt = 1; ; attempt++)
         {
             var (uri, telemetry) = (Loopback.FreeUri(), Loopback.FreeUri());
-            var identity = new NodeIdentity(NodeName.Parse(name), Location.Parse("eu/a"), BlobAddress.Parse(uri.ToString()));
+            var set = settings.ToDictionary(setting => setting.Key, setting => setting.Value);
+            var location = Location.Parse($"{set.GetValueOrDefault("Node:Region", "eu")}/{set.GetValueOrDefault("Node:Zone", "a")}");
+            var identity = new NodeIdentity(NodeName.Parse(name), location, BlobAddress.Parse(uri.ToString()));
             var app = BlobService.Create([], builder =>
             {
                 builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
                 {
                     ["Node:Name"] = name,
-                    ["Node:Region"] = "eu",
-                    ["Node:Zone"] = "a",
+                    ["Node:Region"] = location.Region,
+                    ["Node:Zone"] = location.Zone,
                     ["Node:Address"] = identity.Address.ToString(),
                     ["Blob:Url"] = identity.Address.ToString(),
                     ["Blob:ContentPath"] = content,
@@ -59,7 +61,7 @@ internal sealed class BlobNode : IAsyncDisposable
                     // The first call is compiled while it waits.
                     ["Blob:ResolveBudget"] = "00:00:10",
                 });
-                foreach (var (key, value) in settings)
+                foreach (var (key, value) in set)
                 {
                     builder.Configuration[key] = value;
                 }
@@ -99,8 +101,8 @@ internal sealed class BlobNode : IAsyncDisposable
 
     public Task<HttpResponseMessage> GetAsync(string path, params (string Name, string Value)[] headers) => SendAsync(HttpMethod.Get, path, headers);
 
-    /// <summary>The node as another one's holder.</summary>
-    public Holder AsHolder(Tier tier = Tier.SameZone) => new(Identity, tier);
+    /// <summary>The node as a holder for one in <c>eu/a</c>.</summary>
+    public Holder AsHolder() => new(Identity, Location.Parse("eu/a").TierTo(Identity.Location));
 
     /// <summary>The sum of a counter's measurements whose tags are a superset of those given, as /metrics tells it.</summary>
     public async Task<double> MetricAsync(string name, params string[] labels)

@@ -13,7 +13,7 @@ using SpegelDapr.Contracts;
 namespace SpegelDapr.Unit.Blob;
 
 /// <summary>
-/// Stands where the Dapr sidecar stands and answers <c>/v1.0/invoke/resolver-a/method/v1/resolve</c> (Dapr's service invocation API) with
+/// Stands where the Dapr sidecar stands and answers the methods of <c>/v1.0/invoke/resolver-a/method/</c> (Dapr's service invocation API) with
 /// what a test says. It knows nothing of leases, brokers or stores.
 /// </summary>
 internal sealed class FakeResolver : IAsyncDisposable
@@ -24,6 +24,9 @@ internal sealed class FakeResolver : IAsyncDisposable
     private FakeResolver(WebApplication app) => _app = app;
 
     public Uri Uri => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
+
+    /// <summary>The nodes that it knows as alive.</summary>
+    public ConcurrentDictionary<string, NodeIdentity> Nodes { get; } = new();
 
     /// <summary>The questions so far.</summary>
     public ConcurrentQueue<ResolveRequest> Questions { get; } = new();
@@ -44,6 +47,9 @@ internal sealed class FakeResolver : IAsyncDisposable
 
     public void Holds(ContentKey key, params Holder[] holders) => _known[key] = new ResolvedKey(key, holders);
 
+    /// <summary>Knows a node as alive under a claim; as itself if no other identity is given.</summary>
+    public void Knows(NodeIdentity node, NodeIdentity? answer = null) => Nodes[new PeerClaim(node.Location, node.Name).ToString()] = answer ?? node;
+
     public void Tags(string tag, Digest digest, params Holder[] holders)
     {
         var key = ContentKey.Parse(tag);
@@ -54,6 +60,13 @@ internal sealed class FakeResolver : IAsyncDisposable
 
     private async Task AnswerAsync(HttpContext context)
     {
+        if (context.Request.Path.StartsWithSegments("/v1.0/invoke/resolver-a/method/v1/nodes", out var node)
+            && Nodes.TryGetValue(node.Value!.TrimStart('/'), out var identity))
+        {
+            await context.Response.WriteAsync(JsonSerializer.Serialize(identity, ContractsJson.Default.NodeIdentity), Encoding.UTF8);
+            return;
+        }
+
         if (context.Request.Path != "/v1.0/invoke/resolver-a/method/v1/resolve")
         {
             context.Response.StatusCode = (int)HttpStatusCode.NotFound;

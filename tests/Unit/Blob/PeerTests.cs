@@ -310,8 +310,8 @@ public sealed class PeerTests : IAsyncLifetime
         _resolver.Tags("docker.io/library/app:1", digest, holder.AsHolder());
         var node = await NodeAsync();
 
-        using var blob = await node.GetAsync($"/v2/app/blobs/{digest}", (SpegelHeaders.Peer, "node-c"));
-        using var tag = await node.GetAsync("/v2/library/app/manifests/1?ns=docker.io", (SpegelHeaders.Peer, "node-c"));
+        using var blob = await node.GetAsync($"/v2/app/blobs/{digest}", (SpegelHeaders.Peer, "eu/a/node-c"));
+        using var tag = await node.GetAsync("/v2/library/app/manifests/1?ns=docker.io", (SpegelHeaders.Peer, "eu/a/node-c"));
 
         Assert.Equal(HttpStatusCode.NotFound, blob.StatusCode);
         Assert.Equal(HttpStatusCode.NotFound, tag.StatusCode);
@@ -328,7 +328,7 @@ public sealed class PeerTests : IAsyncLifetime
         var node = await NodeAsync();
         await File.WriteAllBytesAsync(node.PathOf(digest), TestContent.Flipped(content, 500));
 
-        using var toPeer = await node.GetAsync($"/v2/app/blobs/{digest}", (SpegelHeaders.Peer, "node-c"));
+        using var toPeer = await node.GetAsync($"/v2/app/blobs/{digest}", (SpegelHeaders.Peer, "eu/a/node-c"));
         var toNode = await node.Http.GetByteArrayAsync(new Uri($"/v2/app/blobs/{digest}", UriKind.Relative));
 
         Assert.Equal(HttpStatusCode.NotFound, toPeer.StatusCode);

@@ -29,8 +29,10 @@ internal sealed class ScriptedPeer : IAsyncDisposable
     /// <summary>The heads of all requests: request line and headers.</summary>
     public ConcurrentQueue<string> Heads { get; } = new();
 
-    public Holder AsHolder(string name = "bad", Tier tier = Tier.SameZone) => new(
-        new NodeIdentity(NodeName.Parse(name), Location.Parse("eu/a"), BlobAddress.Parse($"http://{_listener.LocalEndpoint}")), tier);
+    /// <summary>The peer as a holder for a node in <c>eu/a</c>.</summary>
+    public Holder AsHolder(string name = "bad", string location = "eu/a") => new(
+        new NodeIdentity(NodeName.Parse(name), Location.Parse(location), BlobAddress.Parse($"http://{_listener.LocalEndpoint}")),
+        Location.Parse("eu/a").TierTo(Location.Parse(location)));
 
     /// <summary>A peer that gives content as it should, ranges too.</summary>
     public static ScriptedPeer Good(byte[] content) => new(call => call.SendAsync(content));
