@@ -64,7 +64,6 @@ internal sealed class ExplainEndpoint(
 
     private Explanation Explain(ContentKey key, Digest? digest, HolderChoice choice, Tier decision, string reason) => new(
         key,
-        digest,
         _node.Name,
         _node.Location,
         zones.Value.Mode,
@@ -74,7 +73,8 @@ internal sealed class ExplainEndpoint(
         choice.Bytes,
         [.. choice.Candidates.Select(candidate => Explain(candidate, choice.Bytes))],
         new ExplainedUpstream(
-            choice.Registry.Length == 0 ? null : choice.Registry, Explain(routes.FromUpstream(choice.Registry), Tier.Upstream, choice.Bytes)));
+            Explain(routes.FromUpstream(choice.Registry), Tier.Upstream, choice.Bytes), choice.Registry.Length == 0 ? null : choice.Registry),
+        digest);
 
     private ExplainedCandidate Explain(Candidate candidate, long bytes)
     {
@@ -87,14 +87,14 @@ internal sealed class ExplainEndpoint(
             candidate.IsUsed,
             candidate.Reason,
             load.Outstanding,
-            load.BytesPerSecond,
-            Explain(routes.From(holder.Node.Location), holder.Tier, bytes));
+            Explain(routes.From(holder.Node.Location), holder.Tier, bytes),
+            load.BytesPerSecond);
     }
 
     private ExplainedRoute Explain(TransferEstimate? route, Tier tier, long bytes)
     {
         var figures = route?.Figures;
         return new ExplainedRoute(
-            figures?.FirstByteSeconds, figures?.BytesPerSecond, figures?.Samples ?? 0, figures?.Expect(bytes), zones.Value.Prices.InSeconds(tier, bytes));
+            figures?.Samples ?? 0, zones.Value.Prices.InSeconds(tier, bytes), figures?.Expect(bytes), figures?.FirstByteSeconds, figures?.BytesPerSecond);
     }
 }

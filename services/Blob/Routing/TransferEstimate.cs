@@ -15,7 +15,7 @@ internal sealed class TransferEstimate(TimeProvider time)
     /// <summary>What remains of earlier samples' bytes and seconds when a new one comes.</summary>
     private const double EarlierRemains = 0.7;
 
-    /// <summary>A sample this many times its expectation, or this small a part of it, is a surprise.</summary>
+    /// <summary>A sample this many times its expectation, or this small a part of it, is a surprise: it replaces what was known.</summary>
     private const double Surprise = 2;
 
     private readonly Lock _lock = new();
@@ -24,7 +24,7 @@ internal sealed class TransferEstimate(TimeProvider time)
     private double _seconds;
     private long _samples;
     private long _passedOver;
-    private long _touched = time.GetTimestamp();
+    private long _refreshed = time.GetTimestamp();
 
     /// <summary>The figures as they are now.</summary>
     public TransferFigures Figures
@@ -38,14 +38,14 @@ internal sealed class TransferEstimate(TimeProvider time)
         }
     }
 
-    /// <summary>Decisions against this route since it was last used, and how long ago that was: an old estimate deserves another try.</summary>
+    /// <summary>Decisions against this route since its throughput was last seen, and how long ago that was: an old estimate deserves another try.</summary>
     public (long PassedOver, TimeSpan Age) Staleness
     {
         get
         {
             lock (_lock)
             {
-                return (_passedOver, time.GetElapsedTime(_touched));
+                return (_passedOver, time.GetElapsedTime(_refreshed));
             }
         }
     }
@@ -56,7 +56,7 @@ internal sealed class TransferEstimate(TimeProvider time)
         lock (_lock)
         {
             _firstByte = _firstByte + (NewestWeight * (duration.TotalSeconds - _firstByte)) ?? duration.TotalSeconds;
-            Touch();
+            _samples++;
         }
     }
 
@@ -81,9 +81,12 @@ internal sealed class TransferEstimate(TimeProvider time)
         lock (_lock)
         {
             var expected = _seconds > 0 ? bytes / (_bytes / _seconds) : duration.TotalSeconds;
-            (_bytes, _seconds) = ((_bytes * EarlierRemains) + bytes, (_seconds * EarlierRemains) + duration.TotalSeconds);
-            Touch();
-            return duration.TotalSeconds > expected * Surprise || duration.TotalSeconds < expected / Surprise;
+            var isSurprise = duration.TotalSeconds > expected * Surprise || duration.TotalSeconds < expected / Surprise;
+            var remains = isSurprise ? 0 : EarlierRemains;
+            (_bytes, _seconds) = ((_bytes * remains) + bytes, (_seconds * remains) + duration.TotalSeconds);
+            _samples++;
+            Refresh();
+            return isSurprise;
         }
     }
 
@@ -117,17 +120,11 @@ internal sealed class TransferEstimate(TimeProvider time)
     {
         lock (_lock)
         {
-            _passedOver = 0;
-            _touched = time.GetTimestamp();
+            Refresh();
         }
     }
 
-    private void Touch()
-    {
-        _samples++;
-        _passedOver = 0;
-        _touched = time.GetTimestamp();
-    }
+    private void Refresh() => (_passedOver, _refreshed) = (0, time.GetTimestamp());
 }
 
 /// <summary>What is known of a route.</summary>
@@ -138,7 +135,5 @@ internal sealed record TransferFigures(double? FirstByteSeconds, double? BytesPe
 {
     /// <summary>The expected seconds for content of that size; null when too little is known.</summary>
     public double? Expect(long bytes) =>
-        BytesPerSecond is { } throughput ? (FirstByteSeconds ?? 0) + (bytes / throughput)
-        : bytes <= TransferEstimate.SmallBytes ? FirstByteSeconds
-        : null;
+        bytes <= TransferEstimate.SmallBytes ? FirstByteSeconds : (FirstByteSeconds ?? 0) + (bytes / BytesPerSecond);
 }

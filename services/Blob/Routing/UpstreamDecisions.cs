@@ -39,7 +39,7 @@ internal sealed class UpstreamDecisions(Routes routes, IOptions<ZoneOptions> zon
         var peerCost = peerSeconds + prices.InSeconds(tier, bytes);
         if (upstream?.Figures.Expect(bytes) is not { } upstreamSeconds)
         {
-            return preference.DecisionsWithoutUpstream + 1 < DecisionsUntilUpstreamIsTried
+            return bytes <= TransferEstimate.SmallBytes || preference.DecisionsWithoutUpstream + 1 < DecisionsUntilUpstreamIsTried
                 ? new UpstreamDecision(UsePeer: true, peerCost, null, IsTry: false, "nothing is known yet of how fast upstream is")
                 : new UpstreamDecision(UsePeer: false, peerCost, null, IsTry: true, "to find out how fast upstream is");
         }
@@ -74,7 +74,7 @@ internal sealed class UpstreamDecisions(Routes routes, IOptions<ZoneOptions> zon
         }
         else if (bytes > TransferEstimate.SmallBytes)
         {
-            preference.DecisionsWithoutUpstream = upstream is null ? preference.DecisionsWithoutUpstream + 1 : 0;
+            preference.DecisionsWithoutUpstream += decision.UpstreamCost is null ? 1 : 0;
             other?.PassOver();
         }
 

@@ -41,7 +41,7 @@ internal sealed class BlobNode : IAsyncDisposable
         for (var attempt = 1; ; attempt++)
         {
             var (uri, telemetry) = (Loopback.FreeUri(), Loopback.FreeUri());
-            var set = settings.ToDictionary(setting => setting.Key, setting => setting.Value);
+            var set = settings.GroupBy(setting => setting.Key).ToDictionary(setting => setting.Key, setting => setting.Last().Value);
             var location = Location.Parse($"{set.GetValueOrDefault("Node:Region", "eu")}/{set.GetValueOrDefault("Node:Zone", "a")}");
             var identity = new NodeIdentity(NodeName.Parse(name), location, BlobAddress.Parse(uri.ToString()));
             var app = BlobService.Create([], builder =>

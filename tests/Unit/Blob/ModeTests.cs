@@ -1,0 +1,276 @@
+using System.Net;
+using System.Text.Json;
+using Microsoft.Extensions.Options;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Unit.Blob;
+
+/// <summary>Which holders a node in <c>eu/a</c> asks, and whom it serves, by its mode.</summary>
+public sealed class ModeTests : IAsyncLifetime
+{
+    private readonly List<IAsyncDisposable> _started = [];
+    private readonly byte[] _content = TestContent.Bytes(1000);
+    private FakeResolver _resolver = null!;
+
+    public async Task InitializeAsync() => _started.Add(_resolver = await FakeResolver.StartAsync());
+
+    public async Task DisposeAsync()
+    {
+        foreach (var started in Enumerable.Reverse(_started))
+        {
+            await started.DisposeAsync();
+        }
+    }
+
+    [Theory]
+    [InlineData("isolated", "zone", "eu/b", false)]
+    [InlineData("isolated", "zone", "eu/a", true)]
+    [InlineData("isolated", "region", "eu/b", true)]
+    [InlineData("isolated", "region", "us/a", false)]
+    [InlineData("preferred", "zone", "us/a", true)]
+    [InlineData("adaptive", "zone", "us/a", true)]
+    public async Task A_holder_is_asked_only_inside_the_boundary(string mode, string boundary, string holderAt, bool isAsked)
+    {
+        var holder = Add(ScriptedPeer.Good(_content));
+        var node = await NodeAsync(("Zones:Mode", mode), ("Zones:Boundary", boundary));
+
+        using var response = await GetAsync(node, holder.AsHolder("holder", holderAt));
+
+        Assert.Equal(isAsked ? HttpStatusCode.OK : HttpStatusCode.NotFound, response.StatusCode);
+        Assert.Equal(isAsked ? 1 : 0, holder.Calls);
+        Assert.Equal(isAsked ? 0 : 1, await node.MetricAsync("spegel_dapr_blob_requests_total", "outcome=\"bypassed\""));
+    }
+
+    [Theory]
+    [InlineData("sameZone", "eu/b", false)]
+    [InlineData("sameRegion", "eu/b", true)]
+    [InlineData("sameRegion", "us/a", false)]
+    public async Task Nobody_beyond_the_farthest_tier_is_asked(string farthest, string holderAt, bool isAsked)
+    {
+        var holder = Add(ScriptedPeer.Good(_content));
+        var node = await NodeAsync(("Zones:FarthestTier", farthest));
+
+        using var response = await GetAsync(node, holder.AsHolder("holder", holderAt));
+
+        Assert.Equal(isAsked ? 1 : 0, holder.Calls);
+    }
+
+    [Fact]
+    public async Task A_farther_tier_is_asked_when_no_nearer_holder_can_give_the_content()
+    {
+        var broken = Add(new ScriptedPeer(call => call.SendRawAsync("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")));
+        var (region, far) = (Add(ScriptedPeer.Good(_content)), Add(ScriptedPeer.Good(_content)));
+        var node = await NodeAsync();
+
+        using var response = await GetAsync(node, far.AsHolder("far", "us/a"), region.AsHolder("region", "eu/b"), broken.AsHolder("near"));
+
+        Assert.Equal("sameRegion", response.Headers.GetValues(SpegelHeaders.Tier).Single());
+        Assert.Equal((1, 1, 0), (broken.Calls, region.Calls, far.Calls));
+    }
+
+    [Fact]
+    public async Task A_near_holder_that_is_a_little_slow_sends_nobody_farther()
+    {
+        var far = Add(ScriptedPeer.Good(_content));
+        var slow = Add(new ScriptedPeer(async call =>
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(300), call.Stopping);
+            await call.SendAsync(_content);
+        }));
+        var node = await NodeAsync(("Blob:HedgeDelay", "00:00:00.010"), ("Blob:PeerConnectBudget", "00:00:10"), ("Blob:PeerStartBudget", "00:00:30"));
+
+        using var response = await GetAsync(node, slow.AsHolder("slow"), far.AsHolder("far", "eu/b"));
+
+        Assert.Equal("sameZone", response.Headers.GetValues(SpegelHeaders.Tier).Single());
+        Assert.Equal(0, far.Calls);
+    }
+
+    [Fact]
+    public async Task A_near_holder_that_hangs_is_given_up_for_a_farther_one()
+    {
+        var far = Add(ScriptedPeer.Good(_content));
+        var node = await NodeAsync(("Blob:PeerConnectBudget", "00:00:00.200"), ("Blob:PeerStartBudget", "00:00:30"));
+
+        using var response = await GetAsync(node, Add(new ScriptedPeer(call => call.StallAsync())).AsHolder("hanging"), far.AsHolder("far", "eu/b"));
+
+        Assert.Equal("sameRegion", response.Headers.GetValues(SpegelHeaders.Tier).Single());
+    }
+
+    [Fact]
+    public async Task The_tier_is_that_of_the_holders_location_whatever_the_answer_says()
+    {
+        var holder = Add(ScriptedPeer.Good(_content));
+        var node = await NodeAsync(("Zones:Mode", "isolated"));
+
+        using var response = await GetAsync(node, holder.AsHolder("liar", "us/a") with { Tier = Tier.SameZone });
+
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        Assert.Equal(0, holder.Calls);
+    }
+
+    [Fact]
+    public async Task Upstream_is_measured_by_the_time_of_the_file_that_containerd_commits_after_a_miss()
+    {
+        var node = await NodeAsync(("Zones:Mode", "adaptive"));
+        var digest = Digest.OfSha256(_content);
+        using var miss = await node.GetAsync($"/v2/app/blobs/{digest}?ns=docker.io");
+        Assert.Equal(HttpStatusCode.NotFound, miss.StatusCode);
+
+        node.Keep(_content);
+        File.SetLastWriteTimeUtc(node.PathOf(digest), DateTime.UtcNow.AddSeconds(5));
+
+        await EventuallyAsync(async () => await ExplainAsync(node, digest, "docker.io") is { Upstream.Route.FirstByteSeconds: > 4 and < 6 });
+        Assert.Equal(_content.Length, await node.MetricAsync("spegel_dapr_blob_upstream_bytes_total"));
+    }
+
+    [Fact]
+    public async Task A_node_inside_the_boundary_is_served_when_the_resolver_knows_it_at_its_address()
+    {
+        var node = await NodeAsync(("Zones:Mode", "isolated"));
+        _resolver.Knows(Identity("peer", "eu/a", "http://127.0.0.1:5000"));
+
+        Assert.Equal(HttpStatusCode.OK, await AskAsPeerAsync(node, "eu/a/peer"));
+    }
+
+    [Theory]
+    [InlineData("eu/b/peer", "eu/b", "http://127.0.0.1:5000")]
+    [InlineData("eu/a/unknown", "eu/a", "http://127.0.0.1:5000")]
+    [InlineData("eu/a/peer", "eu/a", "http://127.0.0.2:5000")]
+    [InlineData("eu/a/peer", "eu/a", "http://nowhere.invalid:5000")]
+    [InlineData("eu/a", "eu/a", "http://127.0.0.1:5000")]
+    [InlineData("", "eu/a", "http://127.0.0.1:5000")]
+    public async Task Whoever_claims_to_be_what_it_is_not_is_refused(string claim, string location, string address)
+    {
+        var node = await NodeAsync(("Zones:Mode", "isolated"));
+        _resolver.Knows(Identity("peer", location, address));
+
+        Assert.Equal(HttpStatusCode.Forbidden, await AskAsPeerAsync(node, claim));
+        Assert.Equal(1, await node.MetricAsync("spegel_dapr_blob_denied_total"));
+    }
+
+    [Fact]
+    public async Task A_claim_is_refused_when_the_resolver_answers_with_another_node()
+    {
+        var node = await NodeAsync(("Zones:Mode", "isolated"));
+        _resolver.Knows(Identity("peer", "eu/a", "http://127.0.0.1:5000"), Identity("peer", "eu/b", "http://127.0.0.1:5000"));
+
+        Assert.Equal(HttpStatusCode.Forbidden, await AskAsPeerAsync(node, "eu/a/peer"));
+    }
+
+    [Fact]
+    public async Task The_nodes_own_containerd_needs_no_claim()
+    {
+        var node = await NodeAsync(("Zones:Mode", "isolated"));
+        var digest = node.Keep(_content);
+
+        Assert.Equal(_content, await node.Http.GetByteArrayAsync(new Uri($"/v2/app/blobs/{digest}", UriKind.Relative)));
+    }
+
+    [Fact]
+    public async Task A_decision_is_explained_with_all_holders_and_why_each_is_asked_or_not()
+    {
+        var digest = Digest.OfSha256(_content);
+        _resolver.Holds(
+            digest,
+            new Holder(Identity("far", "us/a", "http://127.0.0.1:1"), Tier.CrossRegion),
+            new Holder(Identity("near", "eu/a", "http://127.0.0.1:2"), Tier.SameZone));
+        var node = await NodeAsync(("Zones:Mode", "isolated"));
+
+        var explanation = await ExplainAsync(node, digest, "docker.io");
+
+        Assert.Equal(("node-a", "isolated", "zone"), (explanation.Node.ToString(), explanation.Mode, explanation.Boundary));
+        Assert.Equal(Tier.SameZone, explanation.Decision);
+        Assert.Equal(["near", "far"], explanation.Candidates.Select(candidate => candidate.Node.ToString()));
+        Assert.Equal([true, false], explanation.Candidates.Select(candidate => candidate.IsUsed));
+        Assert.Contains("boundary", explanation.Candidates[1].Reason, StringComparison.Ordinal);
+        Assert.Equal("docker.io", explanation.Upstream.Registry);
+    }
+
+    [Fact]
+    public async Task An_explanation_of_what_nobody_has_says_so()
+    {
+        var node = await NodeAsync();
+        var nobody = await ExplainAsync(node, Digest.OfSha256(_content), "docker.io");
+        _resolver.Failing = context =>
+        {
+            context.Response.StatusCode = 503;
+            return Task.CompletedTask;
+        };
+        var unanswered = await ExplainAsync(node, Digest.OfSha256([1]), "docker.io");
+        var local = await ExplainAsync(node, node.Keep(_content), "docker.io");
+
+        Assert.Equal((Tier.Upstream, "nobody in reach holds it"), (nobody.Decision, nobody.Reason));
+        Assert.Equal((Tier.Upstream, "no resolver answers"), (unanswered.Decision, unanswered.Reason));
+        Assert.Equal(Tier.Local, local.Decision);
+    }
+
+    [Theory]
+    [InlineData("/v1/explain")]
+    [InlineData("/v1/explain?key=nginx")]
+    [InlineData("/v1/explain?key=sha256:12")]
+    [InlineData("/v1/explain?key=docker.io/library/nginx:1&ns=no registry")]
+    public async Task A_bad_question_for_an_explanation_is_refused(string path)
+    {
+        var node = await NodeAsync();
+
+        using var response = await node.GetAsync(path);
+
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        using var error = JsonDocument.Parse(await response.Content.ReadAsStringAsync());
+        Assert.NotEmpty(error.RootElement.GetProperty("errors").EnumerateArray());
+    }
+
+    [Theory]
+    [InlineData("Zones:Mode", "Isolated")]
+    [InlineData("Zones:Boundary", "country")]
+    [InlineData("Zones:FarthestTier", "upstream")]
+    [InlineData("Zones:Prices:CrossRegion", "-1")]
+    [InlineData("Zones:Prices:Second", "0")]
+    [InlineData("Blob:Clients:0", "10.0.0.1/33")]
+    public async Task A_wrong_setting_is_named_at_start(string key, string value)
+    {
+        var failure = await Assert.ThrowsAsync<OptionsValidationException>(() => NodeAsync((key, value)));
+
+        var line = Assert.Single(failure.Failures);
+        Assert.Contains(key.Replace(":0", "", StringComparison.Ordinal), line, StringComparison.Ordinal);
+        Assert.Contains("give", line, StringComparison.Ordinal);
+    }
+
+    private async Task<HttpResponseMessage> GetAsync(BlobNode node, params Holder[] holders)
+    {
+        var digest = Digest.OfSha256(_content);
+        _resolver.Holds(digest, holders);
+        return await node.GetAsync($"/v2/app/blobs/{digest}?ns=docker.io");
+    }
+
+    private async Task<HttpStatusCode> AskAsPeerAsync(BlobNode node, string claim)
+    {
+        using var response = await node.GetAsync($"/v2/app/blobs/{node.Keep(_content)}", (SpegelHeaders.Peer, claim));
+        return response.StatusCode;
+    }
+
+    private static async Task<Explanation> ExplainAsync(BlobNode node, Digest digest, string registry) => JsonSerializer.Deserialize(
+        await node.Http.GetStringAsync(new Uri($"{Explanation.Path}?key={digest}&ns={registry}", UriKind.Relative)), ContractsJson.Default.Explanation)!;
+
+    private static NodeIdentity Identity(string name, string location, string address) =>
+        new(NodeName.Parse(name), Location.Parse(location), BlobAddress.Parse(address));
+
+    private static async Task EventuallyAsync(Func<Task<bool>> holds)
+    {
+        var deadline = DateTime.UtcNow.AddSeconds(30);
+        while (!await holds())
+        {
+            Assert.True(DateTime.UtcNow < deadline, "It does not come to hold.");
+            await Task.Delay(50);
+        }
+    }
+
+    private async Task<BlobNode> NodeAsync(params (string Key, string Value)[] settings) => Add(await BlobNode.StartAsync(_resolver, settings: settings));
+
+    private T Add<T>(T started)
+        where T : IAsyncDisposable
+    {
+        _started.Add(started);
+        return started;
+    }
+}
