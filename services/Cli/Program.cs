@@ -1,12 +1,14 @@
 using System.CommandLine;
 using SpegelDapr.Cli;
 using SpegelDapr.Cli.Demo;
+using SpegelDapr.Cli.Explain;
 using SpegelDapr.Cli.Pull;
 
 var root = new RootCommand("Zone-aware image distribution for Kubernetes: try it, and look at what it does.")
 {
     DemoCommand.Create(),
     PullCommand.Create(),
+    ExplainCommand.Create(),
 };
 
 using var stop = new CancellationTokenSource();

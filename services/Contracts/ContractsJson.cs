@@ -17,7 +17,7 @@ namespace SpegelDapr.Contracts;
 [JsonSerializable(typeof(SyncRequest))]
 [JsonSerializable(typeof(ResolveRequest))]
 [JsonSerializable(typeof(ResolveAnswer))]
-[JsonSerializable(typeof(NodeIdentity))]
+[JsonSerializable(typeof(NodeAnswer))]
 [JsonSerializable(typeof(Explanation))]
 public sealed partial class ContractsJson : JsonSerializerContext
 {

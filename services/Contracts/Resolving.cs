@@ -28,12 +28,13 @@ public sealed record ResolvedKey(ContentKey Key, IReadOnlyList<Holder> Holders, 
 /// <param name="Tier">How far it is from the node that asked.</param>
 public sealed record Holder(NodeIdentity Node, Tier Tier);
 
-/// <summary>A question to a resolver that takes no body: is this node alive and in reach? The answer is its <see cref="NodeIdentity"/>, or 404.</summary>
-public static class NodeLookup
+/// <summary>The answer to a question that takes no body: is this node alive and in reach?</summary>
+/// <param name="Node">The node as it describes itself; null when it is not.</param>
+public sealed record NodeAnswer(NodeIdentity? Node = null)
 {
+    /// <summary>The route of the question, which is a GET.</summary>
+    public const string Route = "/v1/nodes/{region}/{zone}/{name}";
+
     /// <summary>The resolver's method for a node, under Dapr service invocation.</summary>
     public static string Method(PeerClaim node) => $"v1/nodes/{node}";
-
-    /// <summary>The route of the method.</summary>
-    public const string Route = "/v1/nodes/{region}/{zone}/{name}";
 }

@@ -45,7 +45,7 @@ public static class ResolverService
         builder.Services.AddSingleton<EventApplier>();
         builder.Services.AddSingleton<EventEndpoint>();
         builder.Services.AddSingleton<ResolveEndpoint>();
-        builder.Services.AddSingleton<NodeLookupEndpoint>();
+        builder.Services.AddSingleton<NodeEndpoint>();
         builder.Services.AddSingleton<StoreCheck>();
         builder.Services.AddHostedService(services => services.GetRequiredService<StoreCheck>());
         builder.Services.AddHealthChecks().AddCheck<StoreCheck>("store", tags: [ServiceDefaultsExtensions.ReadyTag]);
@@ -55,7 +55,7 @@ public static class ResolverService
         app.UseAppApiToken();
         app.Services.GetRequiredService<EventEndpoint>().Map(app, app.Services.GetRequiredService<IOptions<ResolverOptions>>().Value.Locations);
         app.Services.GetRequiredService<ResolveEndpoint>().Map(app);
-        app.Services.GetRequiredService<NodeLookupEndpoint>().Map(app);
+        app.Services.GetRequiredService<NodeEndpoint>().Map(app);
         return app;
     }
 }

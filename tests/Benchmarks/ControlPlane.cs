@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using SpegelDapr.Cli.Images;
 using SpegelDapr.Contracts;
 using SpegelDapr.EndToEnd.Harness;
+using SpegelDapr.LocalDapr;
 
 namespace SpegelDapr.Benchmarks;
 

@@ -1,4 +1,5 @@
 using SpegelDapr.EndToEnd.Harness;
+using SpegelDapr.LocalDapr;
 
 namespace SpegelDapr.Benchmarks;
 

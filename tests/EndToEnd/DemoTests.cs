@@ -28,6 +28,22 @@ public sealed class DemoTests
         }
     }
 
+    [Theory]
+    [InlineData("isolated", "zone", "upstream")]
+    [InlineData("isolated", "region", "sameRegion")]
+    [InlineData("preferred", "zone", "sameRegion")]
+    [InlineData("adaptive", "zone", "sameRegion")]
+    public async Task The_first_node_of_the_other_zone_pulls_as_the_mode_says(string mode, string boundary, string tier)
+    {
+        var output = await ExternalProcess.RunAsync("dotnet", [Program, "demo", "--json", "--mode", mode, "--boundary", boundary]);
+
+        using var result = JsonDocument.Parse(output);
+        var pulls = result.RootElement.GetProperty("pulls").EnumerateArray().Select(pull => pull.GetProperty("bytes")).ToList();
+        var image = pulls[0].GetProperty("upstream").GetInt64();
+        Assert.Equal(image, pulls[2].GetProperty(tier).GetInt64());
+        Assert.Equal(image, pulls[3].GetProperty("sameZone").GetInt64());
+    }
+
     [Fact]
     public async Task The_demo_prints_a_table_for_people()
     {
@@ -42,6 +58,10 @@ public sealed class DemoTests
     [InlineData("pull", "nginx", "--mirror", "ftp://nowhere")]
     [InlineData("pull", "nginx", "--mirror", "http://127.0.0.1:1")]
     [InlineData("demo", "--image", "/nonexistent")]
+    [InlineData("explain", "Not A Key", "--mirror", "http://127.0.0.1:1")]
+    [InlineData("explain", "nginx", "--mirror", "nowhere")]
+    [InlineData("explain", "nginx", "--mirror", "http://127.0.0.1:1")]
+    [InlineData("explain", "nginx", "--mirror", "http://127.0.0.1:1", "--registry", "no registry")]
     public async Task What_cannot_work_is_one_line_that_names_the_input(params string[] arguments)
     {
         var (exitCode, output) = await ExternalProcess.TryRunAsync("dotnet", [Program, .. arguments]);

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using SpegelDapr.EndToEnd.Harness;
+using SpegelDapr.LocalDapr;
 
 namespace SpegelDapr.EndToEnd;
 

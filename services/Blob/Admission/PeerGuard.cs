@@ -87,9 +87,14 @@ internal sealed partial class PeerGuard(
             return known;
         }
 
-        var isPeer = await resolver.FindNodeAsync(peer, cancellation) is { } identity
-            && identity.Location == peer.Location
-            && identity.Name == peer.Name
+        if (await resolver.FindAsync(peer, cancellation) is not { } answer)
+        {
+            // A peer that cannot be told from a stranger now may be told from one the next time.
+            return false;
+        }
+
+        var isPeer = answer.Node is { } identity
+            && new PeerClaim(identity.Location, identity.Name) == peer
             && await IsAtAsync(identity.Address, address, cancellation);
         _known.Set(
             (peer, address),

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using Dapr.Client;
@@ -63,57 +62,43 @@ internal sealed partial class ResolverClient : IDisposable
     public async Task<IReadOnlyList<ResolvedKey>?> ResolveAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellation)
     {
         var started = _time.GetTimestamp();
-        try
-        {
-            var answer = await _pipeline.ExecuteAsync(async token => await AskAsync(keys, token), cancellation);
-            _metrics.Resolved(_time.GetElapsedTime(started), "answered");
-            return answer;
-        }
-        catch (BrokenCircuitException)
-        {
-            // What broke it has been logged.
-        }
-        catch (Exception e) when (e is HttpRequestException or TimeoutRejectedException or JsonException)
-        {
-            Log.Unavailable(_logger, e.Message);
-        }
-
-        _metrics.Resolved(_time.GetElapsedTime(started), "unavailable");
-        return null;
+        var answer = await WithinBudgetAsync(token => AskAsync(keys, token), cancellation);
+        _metrics.Resolved(_time.GetElapsedTime(started), answer is null ? "unavailable" : "answered");
+        return answer;
     }
 
-    /// <summary>The node as the resolver knows it; null when it is not alive and in reach, or when no resolver answers in time.</summary>
-    public async Task<NodeIdentity?> FindNodeAsync(PeerClaim node, CancellationToken cancellation)
-    {
-        try
-        {
-            return await _pipeline.ExecuteAsync(async token => await FindAsync(node, token), cancellation);
-        }
-        catch (BrokenCircuitException)
-        {
-            // What broke it has been logged.
-        }
-        catch (Exception e) when (e is HttpRequestException or TimeoutRejectedException or JsonException)
-        {
-            Log.Unavailable(_logger, e.Message);
-        }
-
-        return null;
-    }
+    /// <summary>The node as the resolver knows it; null when no resolver answers in time.</summary>
+    public Task<NodeAnswer?> FindAsync(PeerClaim node, CancellationToken cancellation) =>
+        WithinBudgetAsync(token => AskAsync(node, token), cancellation);
 
     /// <inheritdoc/>
     public void Dispose() => _http.Dispose();
 
-    private async Task<NodeIdentity?> FindAsync(PeerClaim node, CancellationToken cancellation)
+    private async Task<T?> WithinBudgetAsync<T>(Func<CancellationToken, Task<T>> ask, CancellationToken cancellation)
+        where T : class
     {
-        using var response = await _http.GetAsync(new Uri(NodeLookup.Method(node), UriKind.Relative), cancellation);
-        if (response.StatusCode == HttpStatusCode.NotFound)
+        try
         {
-            return null;
+            return await _pipeline.ExecuteAsync(async token => await ask(token), cancellation);
+        }
+        catch (BrokenCircuitException)
+        {
+            // What broke it has been logged.
+        }
+        catch (Exception e) when (e is HttpRequestException or TimeoutRejectedException or JsonException)
+        {
+            Log.Unavailable(_logger, e.Message);
         }
 
+        return null;
+    }
+
+    private async Task<NodeAnswer> AskAsync(PeerClaim node, CancellationToken cancellation)
+    {
+        using var response = await _http.GetAsync(new Uri(NodeAnswer.Method(node), UriKind.Relative), cancellation);
         response.EnsureSuccessStatusCode();
-        return JsonSerializer.Deserialize(await response.Content.ReadAsByteArrayAsync(cancellation), ContractsJson.Default.NodeIdentity);
+        return JsonSerializer.Deserialize(await response.Content.ReadAsByteArrayAsync(cancellation), ContractsJson.Default.NodeAnswer)
+            ?? throw new JsonException("The answer is null.");
     }
 
     private async Task<IReadOnlyList<ResolvedKey>> AskAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellation)

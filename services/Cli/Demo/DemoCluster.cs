@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
@@ -10,6 +8,7 @@ using SpegelDapr.Contracts;
 using SpegelDapr.Discovery;
 using SpegelDapr.LocalDapr;
 using SpegelDapr.Resolver;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Cli.Demo;
 
@@ -23,13 +22,14 @@ internal sealed class DemoCluster : IAsyncDisposable
 
     private static readonly string Components = Path.Combine(AppContext.BaseDirectory, "components", "in-memory");
 
+    private static readonly Location[] Zones = [Location.Parse($"{Region}/zone-a"), Location.Parse($"{Region}/zone-b")];
+
+    private readonly ZoneOptions _zones;
     private readonly LocalDaprHost _dapr = new();
     private readonly List<WebApplication> _apps = [];
     private readonly List<DemoNode> _nodes = [];
 
-    private DemoCluster()
-    {
-    }
+    private DemoCluster(ZoneOptions zones) => _zones = zones;
 
     /// <summary>The nodes, those of a zone side by side.</summary>
     public IReadOnlyList<DemoNode> Nodes => _nodes;
@@ -39,21 +39,21 @@ internal sealed class DemoCluster : IAsyncDisposable
     /// <param name="upstream">What the registry serves.</param>
     /// <param name="image">The name of the image in the registry.</param>
     /// <param name="manifest">The image.</param>
+    /// <param name="zones">What zones mean to the services.</param>
     /// <param name="cancellationToken">Ends the start.</param>
     public static async Task<DemoCluster> StartAsync(
-        DirectoryInfo scratch, OciLayout upstream, ImageReference image, OciDescriptor manifest, CancellationToken cancellationToken)
+        DirectoryInfo scratch, OciLayout upstream, ImageReference image, OciDescriptor manifest, ZoneOptions zones, CancellationToken cancellationToken)
     {
-        var cluster = new DemoCluster();
+        var cluster = new DemoCluster(zones);
         try
         {
             var registry = await cluster.StartRegistryAsync(upstream, image, manifest, cancellationToken);
-            foreach (var letter in new[] { "a", "b" })
+            foreach (var zone in Zones)
             {
-                var location = Location.Parse($"{Region}/zone-{letter}");
-                await cluster.StartResolverAsync(location.Zone, cancellationToken);
+                await cluster.StartResolverAsync(zone, cancellationToken);
                 foreach (var number in new[] { 1, 2 })
                 {
-                    await cluster.StartNodeAsync($"node-{letter}{number}", location, scratch, registry, cancellationToken);
+                    await cluster.StartNodeAsync($"node-{zone.Zone[^1]}{number}", zone, scratch, registry, cancellationToken);
                 }
             }
 
@@ -85,7 +85,7 @@ internal sealed class DemoCluster : IAsyncDisposable
 
     private async Task<Uri> StartRegistryAsync(OciLayout layout, ImageReference image, OciDescriptor manifest, CancellationToken cancellationToken)
     {
-        var url = Loopback(FreePort());
+        var url = Loopback(FreePorts.Next());
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = layout.Path });
         builder.Logging.ClearProviders();
         builder.Configuration["urls"] = url;
@@ -95,24 +95,29 @@ internal sealed class DemoCluster : IAsyncDisposable
         return new Uri(url);
     }
 
-    private async Task StartResolverAsync(string zone, CancellationToken cancellationToken)
+    private async Task StartResolverAsync(Location zone, CancellationToken cancellationToken)
     {
-        var app = FreePort();
-        var sidecar = await StartSidecarAsync(DaprNames.Resolver(zone), app, cancellationToken);
-        await StartAsync(
-            ResolverService.Create([], Configure(sidecar, new()
-            {
-                ["App:Url"] = Loopback(app),
-                ["Resolver:Region"] = Region,
-                ["Resolver:Zone"] = zone,
-            })),
-            cancellationToken);
+        var app = FreePorts.Next();
+        var sidecar = await StartSidecarAsync(DaprNames.Resolver(zone.Zone), app, cancellationToken);
+        var settings = new Dictionary<string, string?>
+        {
+            ["App:Url"] = Loopback(app),
+            ["Resolver:Region"] = zone.Region,
+            ["Resolver:Zone"] = zone.Zone,
+        };
+        var reach = Zones.Where(other => _zones.Allows(zone, other)).ToList();
+        for (var i = 0; i < reach.Count; i++)
+        {
+            settings[$"Resolver:Reach:{i}"] = reach[i].ToString();
+        }
+
+        await StartAsync(ResolverService.Create([], Configure(sidecar, settings)), cancellationToken);
     }
 
     private async Task StartNodeAsync(string name, Location location, DirectoryInfo scratch, Uri registry, CancellationToken cancellationToken)
     {
         var layout = OciLayout.OpenOrCreate(Path.Combine(scratch.FullName, name));
-        var (app, mirror) = (FreePort(), Loopback(FreePort()));
+        var (app, mirror) = (FreePorts.Next(), Loopback(FreePorts.Next()));
         var sidecar = await StartSidecarAsync(DaprNames.Discovery(location.Zone), app, cancellationToken);
         var node = new Dictionary<string, string?>
         {
@@ -143,21 +148,19 @@ internal sealed class DemoCluster : IAsyncDisposable
         await app.StartAsync(cancellationToken);
     }
 
-    private static Action<WebApplicationBuilder> Configure(Sidecar sidecar, Dictionary<string, string?> settings) => builder =>
+    private Action<WebApplicationBuilder> Configure(Sidecar sidecar, Dictionary<string, string?> settings) => builder =>
     {
-        settings["Telemetry:Url"] = Loopback(FreePort());
+        settings["Zones:Mode"] = _zones.Mode;
+        settings["Zones:Boundary"] = _zones.Boundary;
+        settings["Telemetry:Url"] = Loopback(FreePorts.Next());
         settings["DAPR_HTTP_PORT"] = sidecar.HttpPort.ToString(CultureInfo.InvariantCulture);
         settings["DAPR_GRPC_PORT"] = sidecar.GrpcPort.ToString(CultureInfo.InvariantCulture);
-        settings["Logging:LogLevel:Default"] = "None";
+        settings["Logging:Console:LogLevel:Default"] = "None";
+
+        // All is compiled while it is first used, here by a dozen services at once.
+        settings["Blob:ResolveBudget"] = "00:00:05";
         builder.Configuration.AddInMemoryCollection(settings);
     };
 
     private static string Loopback(int port) => $"http://127.0.0.1:{port}";
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
 }

@@ -4,6 +4,7 @@ using Spectre.Console;
 using SpegelDapr.Cli.Images;
 using SpegelDapr.Cli.Pull;
 using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Cli.Demo;
 
@@ -17,20 +18,28 @@ internal static class DemoCommand
     public static Command Create()
     {
         var image = new Option<string?>("--image") { Description = "An OCI image layout directory whose first image is pulled. Without it, an image of this program's own files." };
+        var mode = new Option<string>("--mode") { Description = "How holders of the other zone are used.", DefaultValueFactory = _ => "isolated" };
+        mode.AcceptOnlyFromAmong("isolated", "preferred", "adaptive");
+        var boundary = new Option<string>("--boundary") { Description = "What mode isolated closes. The demo's zones are of one region.", DefaultValueFactory = _ => "zone" };
+        boundary.AcceptOnlyFromAmong("zone", "region");
         var json = new Option<bool>("--json") { Description = "Print one JSON object." };
-        var command = new Command("demo", "Run two zones of two nodes in this process, and see who serves an image to whom.") { image, json };
-        command.SetAction((parsed, cancellationToken) => RunAsync(parsed.GetValue(image), parsed.GetValue(json), cancellationToken));
+        var command = new Command("demo", "Run two zones of two nodes in this process, and see who serves an image to whom.") { image, mode, boundary, json };
+        command.SetAction((parsed, cancellationToken) => RunAsync(
+            parsed.GetValue(image),
+            new ZoneOptions { Mode = parsed.GetRequiredValue(mode), Boundary = parsed.GetRequiredValue(boundary) },
+            parsed.GetValue(json),
+            cancellationToken));
         return command;
     }
 
-    private static async Task<int> RunAsync(string? imagePath, bool json, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(string? imagePath, ZoneOptions zones, bool json, CancellationToken cancellationToken)
     {
         var pulls = new List<DemoPull>();
         string? error = null;
         var scratch = Directory.CreateTempSubdirectory("spegel-dapr-demo-");
         try
         {
-            await PullOnAllNodesAsync(imagePath, scratch, json, pulls, cancellationToken);
+            await PullOnAllNodesAsync(imagePath, scratch, zones, json, pulls, cancellationToken);
         }
         catch (UserErrorException e) when (json)
         {
@@ -48,13 +57,16 @@ internal static class DemoCommand
         else
         {
             AnsiConsole.Write(PullReport.ByTier(["node", "zone"], pulls.Select(pull => ((IReadOnlyList<string>)[pull.Node, pull.Zone], pull.Bytes, pull.Seconds))));
-            AnsiConsole.WriteLine("The first node of a zone goes upstream, the next one has a neighbour.");
+            AnsiConsole.WriteLine(zones is { ParsedMode: ZoneMode.Isolated, Boundary: "zone" }
+                ? "The first node of a zone goes upstream, the next one has a neighbour."
+                : "The first node goes upstream, the first of the other zone has a holder in the region, and the others a neighbour.");
         }
 
         return error is null ? 0 : 1;
     }
 
-    private static async Task PullOnAllNodesAsync(string? imagePath, DirectoryInfo scratch, bool json, List<DemoPull> pulls, CancellationToken cancellationToken)
+    private static async Task PullOnAllNodesAsync(
+        string? imagePath, DirectoryInfo scratch, ZoneOptions zones, bool json, List<DemoPull> pulls, CancellationToken cancellationToken)
     {
         var upstream = imagePath is null ? OciLayout.OpenOrCreate(Path.Combine(scratch.FullName, "upstream")) : OciLayout.Open(imagePath);
         var manifest = imagePath is null
@@ -65,7 +77,7 @@ internal static class DemoCommand
             AnsiConsole.WriteLine("Starting two zones of two nodes and a resolver each …");
         }
 
-        await using var cluster = await DemoCluster.StartAsync(scratch, upstream, DefaultReference, manifest, cancellationToken);
+        await using var cluster = await DemoCluster.StartAsync(scratch, upstream, DefaultReference, manifest, zones, cancellationToken);
         foreach (var node in cluster.Nodes)
         {
             var result = await PullProgress.ShowAsync(!json, progress => node.PullAsync(DefaultReference, progress, cancellationToken));

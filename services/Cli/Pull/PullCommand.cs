@@ -34,8 +34,8 @@ internal static class PullCommand
             throw new UserErrorException($"'{image}' is not an image reference, such as docker.io/library/nginx:1.27.");
         }
 
-        using var mirrorHttp = Connect("--mirror", mirror);
-        using var upstreamHttp = upstream is null ? null : Connect("--upstream", upstream);
+        using var mirrorHttp = Servers.Connect("--mirror", mirror);
+        using var upstreamHttp = upstream is null ? null : Servers.Connect("--upstream", upstream);
         List<RegistrySource> sources = [new(mirrorHttp, Tier.Local)];
         if (upstreamHttp is not null)
         {
@@ -67,9 +67,4 @@ internal static class PullCommand
         AnsiConsole.Write(PullReport.ByBlob(result.Blobs));
         AnsiConsole.Write(PullReport.ByTier(["image"], [([result.Image], result.Bytes, result.Seconds)]));
     }
-
-    private static HttpClient Connect(string option, string address) =>
-        BlobAddress.TryParse(address, out var parsed)
-            ? new HttpClient { BaseAddress = parsed.Uri }
-            : throw new UserErrorException($"{option} is '{address}': give http://host:port.");
 }

@@ -49,13 +49,16 @@ internal static class PullReport
                 blob.Digest.ToString()[..19],
                 Markup.Escape(blob.MediaType[(blob.MediaType.LastIndexOf('/') + 1)..]),
                 Size(blob.Size),
-                Tiers.First(t => t.Tier == blob.Tier).Title,
+                Title(blob.Tier),
                 Markup.Escape(blob.Holder ?? "–"),
                 Seconds(blob.Seconds));
         }
 
         return table;
     }
+
+    /// <summary>A tier's name for people.</summary>
+    public static string Title(Tier tier) => Tiers.First(t => t.Tier == tier).Title;
 
     /// <summary>Bytes with a binary unit; a dot for none.</summary>
     public static string Size(long bytes) => bytes switch

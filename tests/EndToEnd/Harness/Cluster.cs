@@ -1,5 +1,6 @@
 using System.Globalization;
 using SpegelDapr.Contracts;
+using SpegelDapr.LocalDapr;
 
 namespace SpegelDapr.EndToEnd.Harness;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Http.Json;
 using SpegelDapr.Contracts;
+using SpegelDapr.LocalDapr;
 
 namespace SpegelDapr.EndToEnd.Harness;
 

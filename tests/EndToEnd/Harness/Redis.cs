@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net.Sockets;
+using SpegelDapr.LocalDapr;
 
 namespace SpegelDapr.EndToEnd.Harness;
 

@@ -1,3 +1,5 @@
+using SpegelDapr.LocalDapr;
+
 namespace SpegelDapr.EndToEnd.Harness;
 
 /// <summary>A docker-registry on a loopback port, known to the nodes as <see cref="Host"/>.</summary>

@@ -33,7 +33,7 @@ public sealed class ProgramTests : IAsyncDisposable
     {
         await using var target = new TestApp("target", []);
         await target.StartAsync();
-        var port = FreePort.Next();
+        var port = FreePorts.Next();
         var resolution = Path.Combine(_directory, "resolution");
         // One dash or two: daprd takes both.
         Start("-app-id", "target", "--app-port", $"{target.Port}", "--dapr-http-port", "0", "--dapr-grpc-port", "0", "--resolution-dir", resolution, "--metrics-port", "1");

@@ -12,7 +12,7 @@ internal sealed class RedisServer : IAsyncDisposable
     public static string? Program { get; } = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
         .Select(directory => Path.Combine(directory, "redis-server")).FirstOrDefault(File.Exists);
 
-    public int Port { get; } = FreePort.Next();
+    public int Port { get; } = FreePorts.Next();
 
     public async Task StartAsync()
     {

@@ -60,7 +60,7 @@ internal sealed class Runtime : IAsyncDisposable
         await app.StartAsync();
         if (DaprdPath is { } daprd)
         {
-            var (http, grpc) = (FreePort.Next(), FreePort.Next());
+            var (http, grpc) = (FreePorts.Next(), FreePorts.Next());
             _daprds.Add(StartDaprd(daprd, app, http, grpc, apiToken, appToken));
             app.Connect($"http://127.0.0.1:{http}", $"http://127.0.0.1:{grpc}", apiToken);
         }
@@ -147,7 +147,7 @@ internal sealed class Runtime : IAsyncDisposable
         var start = new ProcessStartInfo(daprd,
         [
             "--app-id", app.AppId, "--app-port", $"{app.Port}", "--dapr-http-port", $"{http}", "--dapr-grpc-port", $"{grpc}",
-            "--dapr-internal-grpc-port", $"{FreePort.Next()}", "--metrics-port", $"{FreePort.Next()}", "--resources-path", _directory,
+            "--dapr-internal-grpc-port", $"{FreePorts.Next()}", "--metrics-port", $"{FreePorts.Next()}", "--resources-path", _directory,
             "--placement-host-address", "", "--scheduler-host-address", "", "--log-level", "warn",
         ]);
         start.Environment["DAPR_API_TOKEN"] = apiToken;

@@ -60,7 +60,7 @@ internal sealed class TestApp : IAsyncDisposable
 
     public string AppId { get; }
 
-    public int Port { get; } = FreePort.Next();
+    public int Port { get; } = FreePorts.Next();
 
     /// <summary>What to answer to the next deliveries; SUCCESS once there is nothing left.</summary>
     public ConcurrentQueue<IResult> Answers { get; } = new();

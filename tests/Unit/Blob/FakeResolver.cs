@@ -60,10 +60,10 @@ internal sealed class FakeResolver : IAsyncDisposable
 
     private async Task AnswerAsync(HttpContext context)
     {
-        if (context.Request.Path.StartsWithSegments("/v1.0/invoke/resolver-a/method/v1/nodes", out var node)
-            && Nodes.TryGetValue(node.Value!.TrimStart('/'), out var identity))
+        if (context.Request.Path.StartsWithSegments("/v1.0/invoke/resolver-a/method/v1/nodes", out var node))
         {
-            await context.Response.WriteAsync(JsonSerializer.Serialize(identity, ContractsJson.Default.NodeIdentity), Encoding.UTF8);
+            var known = new NodeAnswer(Nodes.GetValueOrDefault(node.Value!.TrimStart('/')));
+            await context.Response.WriteAsync(JsonSerializer.Serialize(known, ContractsJson.Default.NodeAnswer), Encoding.UTF8);
             return;
         }
 
