@@ -19,6 +19,9 @@ internal sealed class SidecarChannel : IDisposable
             new GrpcChannelOptions
             {
                 MaxReceiveMessageSize = MostReceivedBytes,
+                ThrowOperationCanceledOnCancellation = true,
+
+                // A sidecar that is back is noticed this soon; by default up to two minutes pass between attempts to connect.
                 InitialReconnectBackoff = TimeSpan.FromMilliseconds(100),
                 MaxReconnectBackoff = TimeSpan.FromSeconds(1),
             });

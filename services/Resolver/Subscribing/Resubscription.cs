@@ -44,6 +44,7 @@ internal sealed partial class Resubscription(
 
             await changed.WaitAsync(stoppingToken);
             await Task.Delay(Settling, time, stoppingToken);
+            Log.Changed(logger, string.Join(", ", reach.Locations));
         }
     }
 
@@ -69,7 +70,8 @@ internal sealed partial class Resubscription(
                 metrics.SidecarRestarted();
             }
         }
-        catch (Exception e) when (e is RpcException or StoreUnavailableException or OperationCanceledException && !stopping.IsCancellationRequested)
+        catch (Exception e) when (
+            e is RpcException or StoreUnavailableException || (e is OperationCanceledException && !stopping.IsCancellationRequested))
         {
             Log.CannotSubscribe(logger, e.Message);
         }
@@ -79,6 +81,9 @@ internal sealed partial class Resubscription(
 
     private static partial class Log
     {
+        [LoggerMessage(LogLevel.Information, "The nodes in reach are now at {Locations}.")]
+        public static partial void Changed(ILogger logger, string locations);
+
         [LoggerMessage(LogLevel.Information, "The sidecar is asked to restart, so that it subscribes to {Locations}.")]
         public static partial void Restarting(ILogger logger, string locations);
 
