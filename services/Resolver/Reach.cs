@@ -57,8 +57,8 @@ public sealed class Reach
 
         lock (_lock)
         {
-            var seen = locations.Where(location => IsMatch(location) && _isInside(location)).OrderBy(location => location.ToString(), StringComparer.Ordinal);
-            Location[] next = [.. _always.Concat(seen).Distinct()];
+            var seen = locations.Where(location => IsMatch(location) && _isInside(location));
+            Location[] next = [.. _always.Concat(seen.OrderBy(location => location.ToString(), StringComparer.Ordinal)).Distinct()];
             if (!next.SequenceEqual(_locations))
             {
                 _locations = next;

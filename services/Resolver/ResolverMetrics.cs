@@ -32,7 +32,7 @@ internal sealed class ResolverMetrics
         _storeFailures = meter.CreateCounter<long>("spegel_dapr.resolver.store_failures", "{failure}", "Reads and writes that the state store refused or left unanswered.");
         _conflicts = meter.CreateCounter<long>("spegel_dapr.resolver.store_conflicts", "{write}", "Writes that were repeated because another replica came first.");
         _sidecarRestarts = meter.CreateCounter<long>(
-            "spegel_dapr.resolver.sidecar_restarts", "{restart}", "Restarts that the sidecar was asked for, so that it subscribes to a location that has come into reach.");
+            "spegel_dapr.resolver.sidecar_restarts", "{restart}", "Restarts that the sidecar was asked for, to subscribe to what has come into reach.");
     }
 
     /// <param name="type">The event's kind: <c>snapshot</c>, <c>delta</c>, <c>heartbeat</c>, <c>leaving</c> or <c>unknown</c>.</param>

@@ -19,7 +19,8 @@ internal sealed partial class SubscriptionSet(
     private volatile IReadOnlyList<TopicRoute> _routes = [];
 
     /// <summary>
-    /// What the app has told it subscribes to, whether or not its scopes allow that (dapr/pkg/runtime/compstore/subscriptions.go); none before it has.
+    /// What the app has told it subscribes to, whether or not its scopes allow that, as in Dapr's metadata
+    /// (dapr/pkg/runtime/compstore/subscriptions.go); none before it has.
     /// </summary>
     public IReadOnlyList<TopicRoute> Routes => _routes;
 

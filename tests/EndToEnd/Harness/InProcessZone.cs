@@ -117,12 +117,14 @@ internal sealed class InProcessZone : IAsyncDisposable
     }
 
     /// <summary>How often the resolvers' sidecars have been started again.</summary>
-    public int ResolverSidecarRestarts => _sidecars.Where(sidecar => sidecar.AppId == DaprNames.Resolver(Location.Zone)).Sum(sidecar => sidecar.Restarts);
+    public int ResolverSidecarRestarts => ResolverSidecars.Sum(sidecar => sidecar.Restarts);
+
+    private IEnumerable<SupervisedSidecar> ResolverSidecars => _sidecars.Where(sidecar => sidecar.AppId == DaprNames.Resolver(Location.Zone));
 
     /// <summary>Has the resolvers' sidecars exit, to be started again.</summary>
     public async Task RestartResolverSidecarsAsync()
     {
-        foreach (var sidecar in _sidecars.Where(sidecar => sidecar.AppId == DaprNames.Resolver(Location.Zone)))
+        foreach (var sidecar in ResolverSidecars)
         {
             await sidecar.RestartAsync();
         }
