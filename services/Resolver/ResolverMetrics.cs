@@ -15,6 +15,7 @@ internal sealed class ResolverMetrics
     private readonly Counter<long> _snapshotRequests;
     private readonly Counter<long> _storeFailures;
     private readonly Counter<long> _conflicts;
+    private readonly Counter<long> _sidecarRestarts;
     private readonly Histogram<double> _resolve;
     private readonly Histogram<double> _apply;
 
@@ -30,6 +31,8 @@ internal sealed class ResolverMetrics
             "spegel_dapr.resolver.snapshot_requests", "{request}", "Snapshots that nodes were asked for, by reason.");
         _storeFailures = meter.CreateCounter<long>("spegel_dapr.resolver.store_failures", "{failure}", "Reads and writes that the state store refused or left unanswered.");
         _conflicts = meter.CreateCounter<long>("spegel_dapr.resolver.store_conflicts", "{write}", "Writes that were repeated because another replica came first.");
+        _sidecarRestarts = meter.CreateCounter<long>(
+            "spegel_dapr.resolver.sidecar_restarts", "{restart}", "Restarts that the sidecar was asked for, to subscribe to what has come into reach.");
     }
 
     /// <param name="type">The event's kind: <c>snapshot</c>, <c>delta</c>, <c>heartbeat</c>, <c>leaving</c> or <c>unknown</c>.</param>
@@ -54,4 +57,6 @@ internal sealed class ResolverMetrics
     public void StoreFailed() => _storeFailures.Add(1);
 
     public void StoreConflict() => _conflicts.Add(1);
+
+    public void SidecarRestarted() => _sidecarRestarts.Add(1);
 }

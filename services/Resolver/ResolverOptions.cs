@@ -16,7 +16,8 @@ public sealed class ResolverOptions : IValidatedOptions
     public string Zone { get; set; } = Location.Default.Zone;
 
     /// <summary>
-    /// The locations, <c>region/zone</c>, whose nodes are offered as holders. Without any it is the resolver's own: strict isolation.
+    /// The locations, <c>region/zone</c>, whose nodes are offered as holders. Without any it is the resolver's own: strict isolation. An entry
+    /// <c>*</c> stands for the locations of all of the cluster's nodes, <c>region/*</c> for those of one region, and the resolver's own with them.
     /// </summary>
     public IList<string> Reach { get; } = [];
 
@@ -32,9 +33,6 @@ public sealed class ResolverOptions : IValidatedOptions
     /// <summary>The resolver's own location.</summary>
     public Location Location => Location.Parse($"{Region}/{Zone}");
 
-    /// <summary>The locations whose events it hears.</summary>
-    public IReadOnlyList<Location> Locations => Reach.Count == 0 ? [Location] : [.. Reach.Select(Location.Parse).Distinct()];
-
     /// <inheritdoc/>
     public IEnumerable<string> Problems()
     {
@@ -48,9 +46,9 @@ public sealed class ResolverOptions : IValidatedOptions
             yield return $"Resolver:Zone is '{Zone}': give 1 to 63 characters of a-z, 0-9 and dash.";
         }
 
-        foreach (var text in Reach.Where(text => !Location.TryParse(text, out _)))
+        foreach (var text in Reach.Where(text => !IsWildcard(text) && !Location.TryParse(text, out _)))
         {
-            yield return $"Resolver:Reach holds '{text}': give {Location.Form}.";
+            yield return $"Resolver:Reach holds '{text}': give {Location.Form}, or * or region/* for the locations of the cluster's nodes.";
         }
 
         if (LeaseDuration < TimeSpan.FromSeconds(1) || LeaseDuration > TimeSpan.FromHours(1))
@@ -68,4 +66,6 @@ public sealed class ResolverOptions : IValidatedOptions
             yield return $"Resolver:MaxHoldersPerKey is {MaxHoldersPerKey}: give a number from 1 to 1000.";
         }
     }
+    internal static bool IsWildcard(string entry) =>
+        entry == "*" || (entry.EndsWith("/*", StringComparison.Ordinal) && Location.IsPart(entry[..^"/*".Length]));
 }

@@ -6,6 +6,7 @@ using SpegelDapr.Resolver.Holders;
 using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Resolving;
 using SpegelDapr.Resolver.Store;
+using SpegelDapr.Resolver.Subscribing;
 using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Resolver;
@@ -33,7 +34,9 @@ public static class ResolverService
         builder.AddServiceDefaults(UrlKey);
 
         builder.Services.AddOptions<ResolverOptions>().BindConfiguration(ResolverOptions.Section).ValidateProblemsOnStart();
+        builder.Services.AddSingleton(services => new Reach(services.GetRequiredService<IOptions<ResolverOptions>>()));
         builder.Services.AddSingleton<ResolverMetrics>();
+        builder.Services.AddSingleton<SidecarChannel>();
         builder.Services.TryAddSingleton<IHolderStore, DaprHolderStore>();
         builder.Services.AddSingleton<ConflictBackoff>();
         builder.Services.AddSingleton<DocumentCache>();
@@ -44,6 +47,9 @@ public static class ResolverService
         builder.Services.AddSingleton<SnapshotRequests>();
         builder.Services.AddSingleton<EventApplier>();
         builder.Services.AddSingleton<EventEndpoint>();
+        builder.Services.TryAddSingleton<ISidecar, DaprSidecar>();
+        builder.Services.AddSingleton<RestartTurns>();
+        builder.Services.AddHostedService<Resubscription>();
         builder.Services.AddSingleton<ResolveEndpoint>();
         builder.Services.AddSingleton<NodeEndpoint>();
         builder.Services.AddSingleton<StoreCheck>();
@@ -53,7 +59,7 @@ public static class ResolverService
         var app = builder.Build();
         app.UseTelemetry();
         app.UseAppApiToken();
-        app.Services.GetRequiredService<EventEndpoint>().Map(app, app.Services.GetRequiredService<IOptions<ResolverOptions>>().Value.Locations);
+        app.Services.GetRequiredService<EventEndpoint>().Map(app);
         app.Services.GetRequiredService<ResolveEndpoint>().Map(app);
         app.Services.GetRequiredService<NodeEndpoint>().Map(app);
         return app;

@@ -18,12 +18,16 @@ internal sealed partial class SubscriptionSet(
     private readonly List<IAsyncDisposable> _running = [];
     private volatile IReadOnlyList<TopicRoute> _routes = [];
 
-    /// <summary>The routes in force.</summary>
+    /// <summary>
+    /// What the app has told it subscribes to, whether or not its scopes allow that, as in Dapr's metadata
+    /// (dapr/pkg/runtime/compstore/subscriptions.go); none before it has.
+    /// </summary>
     public IReadOnlyList<TopicRoute> Routes => _routes;
 
     /// <summary>Starts those that the scopes allow; the others are reported, and the app goes without, as with daprd.</summary>
     public async Task StartAsync(IReadOnlyList<TopicRoute> routes, CancellationToken cancellation)
     {
+        _routes = routes;
         foreach (var route in routes)
         {
             if (!components.PubSubs.TryGetValue(route.PubSubName, out var pubSub))
@@ -50,7 +54,6 @@ internal sealed partial class SubscriptionSet(
         try
         {
             _running.Add(await pubSub.Component.SubscribeAsync(route.Topic, subscription.HandleAsync, cancellation));
-            _routes = [.. _routes, route];
             Log.Subscribed(logger, app.AppId, route.Topic, route.PubSubName, route.Path);
         }
         catch (Exception e) when (BackendError.Is(e))

@@ -10,7 +10,12 @@ namespace SpegelDapr.Resolver.Events;
 /// Subscribes to the topics of the locations in reach and answers their events. Each location has a route of its own, so that Dapr and not
 /// the event says which topic it came on.
 /// </summary>
-internal sealed partial class EventEndpoint(EventApplier applier, ResolverMetrics metrics, TimeProvider time, ILogger<EventEndpoint> logger)
+internal sealed partial class EventEndpoint(
+    Reach reach,
+    EventApplier applier,
+    ResolverMetrics metrics,
+    TimeProvider time,
+    ILogger<EventEndpoint> logger)
 {
     /// <summary>Room for the event in a CloudEvent, with its tracing attributes.</summary>
     private const int MostBytes = LayerEvent.MaxBytes + (16 * 1024);
@@ -18,29 +23,52 @@ internal sealed partial class EventEndpoint(EventApplier applier, ResolverMetric
     /// <summary>Below the 15 seconds after which Dapr's Redis component delivers an event again to another replica.</summary>
     private static readonly TimeSpan ApplyBudget = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// How long the sidecar waits for the cluster's nodes when it asks what to subscribe to. It asks once, and is not ready meanwhile; below the
+    /// time after which Kubernetes gives an unready sidecar up.
+    /// </summary>
+    private static readonly TimeSpan FirstSeenBudget = TimeSpan.FromSeconds(5);
+
     /// <summary>The least time between two log lines on events that are dropped for the same reason.</summary>
     private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(10);
 
     private readonly ConcurrentDictionary<string, DateTimeOffset> _logged = new();
 
     /// <summary>Maps <c>/dapr/subscribe</c>, where Dapr asks an app for its subscriptions, and the routes that it names.</summary>
-    public void Map(IEndpointRouteBuilder endpoints, IReadOnlyList<Location> locations)
+    public void Map(IEndpointRouteBuilder endpoints)
     {
-        var subscriptions = locations
-            .Select(location => new Subscription(DaprNames.LayerEvents, LayerTopics.Events(location), Route(location)))
-            .ToArray();
-        endpoints.MapGet("/dapr/subscribe", context => context.Response.WriteAsJsonAsync(
-            subscriptions, SubscriptionJson.Default.SubscriptionArray, cancellationToken: context.RequestAborted));
-        foreach (var location in locations)
-        {
-            endpoints.MapPost(Route(location), context => HandleAsync(context, location));
-        }
+        endpoints.MapGet("/dapr/subscribe", SubscribeAsync);
+        endpoints.MapPost("/v1/events/{region}/{zone}", HandleAsync);
     }
 
     private static string Route(Location location) => $"/v1/events/{location.Region}/{location.Zone}";
 
-    private async Task HandleAsync(HttpContext context, Location location)
+    private async Task SubscribeAsync(HttpContext context)
     {
+        try
+        {
+            await reach.FirstSeen.WaitAsync(FirstSeenBudget, time, context.RequestAborted);
+        }
+        catch (TimeoutException)
+        {
+            Log.NoNodes(logger, FirstSeenBudget.TotalSeconds);
+        }
+
+        var subscriptions = reach.Locations
+            .Select(location => new Subscription(DaprNames.LayerEvents, LayerTopics.Events(location), Route(location)))
+            .ToArray();
+        await context.Response.WriteAsJsonAsync(
+            subscriptions, SubscriptionJson.Default.SubscriptionArray, cancellationToken: context.RequestAborted);
+    }
+
+    private async Task HandleAsync(HttpContext context)
+    {
+        if (!Location.TryParse($"{context.GetRouteValue("region")}/{context.GetRouteValue("zone")}", out var location))
+        {
+            context.Response.StatusCode = StatusCodes.Status404NotFound;
+            return;
+        }
+
         var status = await BoundedBody.ReadAsync(context.Request, MostBytes) is { } body
             ? await AnswerAsync(body, location, context.RequestAborted)
             : Drop("unknown", "size", location);
@@ -51,6 +79,12 @@ internal sealed partial class EventEndpoint(EventApplier applier, ResolverMetric
     internal async Task<string> AnswerAsync(ReadOnlyMemory<byte> body, Location location, CancellationToken aborted)
     {
         var started = time.GetTimestamp();
+        if (!reach.Locations.Contains(location))
+        {
+            // The sidecar keeps the subscription to a location that has left until it starts again.
+            return Drop("unknown", "reach", location);
+        }
+
         if (!TryRead(body.Span, location, out var layerEvent, out var problem))
         {
             return Drop(layerEvent is null ? "unknown" : Kind(layerEvent), problem, location);
@@ -150,6 +184,9 @@ internal sealed partial class EventEndpoint(EventApplier applier, ResolverMetric
     {
         [LoggerMessage(LogLevel.Warning, "Dropped a bad event ({Kind}) on topic {Topic}: its {Reason} is not acceptable. More of the kind are only counted.")]
         public static partial void Dropped(ILogger logger, string kind, string topic, string reason);
+
+        [LoggerMessage(LogLevel.Warning, "The cluster's nodes are not known after {Seconds} s: the sidecar subscribes to the locations that are configured.")]
+        public static partial void NoNodes(ILogger logger, double seconds);
 
         [LoggerMessage(LogLevel.Warning, "An event ({Kind}) will be delivered again: {Reason}")]
         public static partial void Retried(ILogger logger, string kind, string reason);

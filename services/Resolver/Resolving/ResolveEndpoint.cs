@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver.Holders;
 using SpegelDapr.Resolver.Store;
@@ -10,7 +9,7 @@ namespace SpegelDapr.Resolver.Resolving;
 /// <summary>Answers <see cref="ResolveRequest"/>: 200 with a <see cref="ResolveAnswer"/>, 400 for a bad question, 503 while the store is away.</summary>
 internal sealed partial class ResolveEndpoint(
     HolderBook holders,
-    IOptions<ResolverOptions> options,
+    Reach reach,
     ResolverMetrics metrics,
     TimeProvider time,
     ILogger<ResolveEndpoint> logger)
@@ -20,7 +19,6 @@ internal sealed partial class ResolveEndpoint(
 
     private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(10);
 
-    private readonly IReadOnlyList<Location> _reach = options.Value.Locations;
     private long _logged;
 
     /// <summary>Maps the method.</summary>
@@ -49,7 +47,7 @@ internal sealed partial class ResolveEndpoint(
 
         try
         {
-            var found = await holders.FindAsync(request.Keys, _reach, context.RequestAborted);
+            var found = await holders.FindAsync(request.Keys, reach.Locations, context.RequestAborted);
             var answer = new ResolveAnswer(
                 [.. request.Keys.Select(key => HolderSelection.Choose(key, found[key], request.Node, request.Location, Random.Shared))]);
             var hits = answer.Keys.Count(key => key.Holders.Count > 0);

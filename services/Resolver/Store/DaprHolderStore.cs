@@ -1,11 +1,8 @@
 using System.Globalization;
-using Dapr;
 using Dapr.Client.Autogen.Grpc.v1;
 using Google.Protobuf;
 using Grpc.Core;
-using Grpc.Net.Client;
 using SpegelDapr.Contracts;
-using DaprApi = Dapr.Client.Autogen.Grpc.v1.Dapr;
 
 namespace SpegelDapr.Resolver.Store;
 
@@ -13,33 +10,13 @@ namespace SpegelDapr.Resolver.Store;
 /// The Dapr state store <see cref="DaprNames.HolderStore"/>, by Dapr's gRPC API itself: <c>DaprClient.GetBulkStateAsync</c> drops the errors of
 /// single keys, and without them a store that is down looks like one that is empty.
 /// </summary>
-internal sealed class DaprHolderStore : IHolderStore, IDisposable
+internal sealed class DaprHolderStore(SidecarChannel sidecar, ResolverMetrics metrics) : IHolderStore
 {
     /// <summary>Keeps what a read brings well below gRPC's limit on messages: a document of 64 holders has about 8 KiB.</summary>
     private const int KeysPerRead = 128;
 
     /// <summary>Dapr accepts messages of up to 4 MiB by default.</summary>
     private const int BytesPerWrite = 1024 * 1024;
-
-    private const int MostReceivedBytes = 16 * 1024 * 1024;
-
-    private readonly GrpcChannel _channel;
-    private readonly DaprApi.DaprClient _dapr;
-    private readonly Metadata _headers = [];
-    private readonly ResolverMetrics _metrics;
-
-    public DaprHolderStore(IConfiguration configuration, ResolverMetrics metrics)
-    {
-        _metrics = metrics;
-        _channel = GrpcChannel.ForAddress(
-            DaprDefaults.GetDefaultGrpcEndpoint(configuration),
-            new GrpcChannelOptions { MaxReceiveMessageSize = MostReceivedBytes });
-        _dapr = new DaprApi.DaprClient(_channel);
-        if (DaprDefaults.GetDefaultDaprApiToken(configuration) is { Length: > 0 } token)
-        {
-            _headers.Add("dapr-api-token", token);
-        }
-    }
 
     /// <inheritdoc/>
     public async Task<IReadOnlyList<StoredDocument>> GetAsync(IReadOnlyList<string> keys, CancellationToken cancellation)
@@ -55,9 +32,6 @@ internal sealed class DaprHolderStore : IHolderStore, IDisposable
         return saved.All(all => all);
     }
 
-    /// <inheritdoc/>
-    public void Dispose() => _channel.Dispose();
-
     private async Task<IEnumerable<StoredDocument>> ReadAsync(string[] keys, CancellationToken cancellation)
     {
         var request = new GetBulkStateRequest { StoreName = DaprNames.HolderStore };
@@ -65,7 +39,7 @@ internal sealed class DaprHolderStore : IHolderStore, IDisposable
         GetBulkStateResponse response;
         try
         {
-            response = await _dapr.GetBulkStateAsync(request, _headers, cancellationToken: cancellation);
+            response = await sidecar.Dapr.GetBulkStateAsync(request, sidecar.Headers, cancellationToken: cancellation);
         }
         catch (RpcException e)
         {
@@ -89,7 +63,7 @@ internal sealed class DaprHolderStore : IHolderStore, IDisposable
     {
         try
         {
-            await _dapr.SaveStateAsync(request, _headers, cancellationToken: cancellation);
+            await sidecar.Dapr.SaveStateAsync(request, sidecar.Headers, cancellationToken: cancellation);
             return true;
         }
         catch (RpcException e) when (e.StatusCode is StatusCode.Aborted or StatusCode.InvalidArgument or StatusCode.Internal)
@@ -147,7 +121,7 @@ internal sealed class DaprHolderStore : IHolderStore, IDisposable
 
     private StoreUnavailableException Unavailable(string what, string detail, Exception? inner = null)
     {
-        _metrics.StoreFailed();
+        metrics.StoreFailed();
         return new StoreUnavailableException($"The state store '{DaprNames.HolderStore}' cannot be {what}: {detail}", inner);
     }
 }

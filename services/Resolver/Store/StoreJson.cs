@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using SpegelDapr.Resolver.Holders;
 using SpegelDapr.Resolver.Leases;
+using SpegelDapr.Resolver.Subscribing;
 
 namespace SpegelDapr.Resolver.Store;
 
@@ -13,4 +14,5 @@ namespace SpegelDapr.Resolver.Store;
     RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(Lease))]
 [JsonSerializable(typeof(HolderDocument))]
+[JsonSerializable(typeof(RestartTurn))]
 internal sealed partial class StoreJson : JsonSerializerContext;

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net.Http.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
 using SpegelDapr.Cli.Images;
 using SpegelDapr.Contracts;
 using SpegelDapr.Discovery;
@@ -26,18 +27,21 @@ internal sealed class InProcessZone : IAsyncDisposable
     /// <summary>How old an answer may be here.</summary>
     private static readonly TimeSpan CacheDuration = TimeSpan.FromMilliseconds(200);
 
-    private static readonly Location Location = Location.Parse("test/zone-a");
+    public static readonly Location Location = Location.Parse("test/zone-a");
     private static readonly NodeName Asker = NodeName.Parse("asker");
 
     private readonly TestDirectory _directory = new();
     private readonly LocalDaprHost _dapr;
     private readonly string _components;
     private readonly HttpClient _sidecar = new();
+    private readonly List<SupervisedSidecar> _sidecars = [];
     private readonly List<InProcessService> _resolvers = [];
     private readonly List<InProcessNode> _nodes = [];
+    private readonly string? _reach;
+    private Location[] _seen = [Location];
 
-    private InProcessZone(string components, DeliveryFaults? faults) =>
-        (_components, _dapr) = (components, new LocalDaprHost(faults: faults));
+    private InProcessZone(string components, DeliveryFaults? faults, string? reach) =>
+        (_components, _dapr, _reach) = (components, new LocalDaprHost(faults: faults), reach);
 
     public IReadOnlyList<InProcessNode> Nodes => _nodes;
 
@@ -45,9 +49,10 @@ internal sealed class InProcessZone : IAsyncDisposable
     /// <param name="components">The directory of the Dapr components.</param>
     /// <param name="nodes">How many nodes there are.</param>
     /// <param name="faults">Makes deliveries worse; null does not.</param>
-    public static async Task<InProcessZone> StartAsync(string components, int nodes, DeliveryFaults? faults = null)
+    /// <param name="reach">The resolvers' reach; null is their own zone.</param>
+    public static async Task<InProcessZone> StartAsync(string components, int nodes, DeliveryFaults? faults = null, string? reach = null)
     {
-        var zone = new InProcessZone(components, faults);
+        var zone = new InProcessZone(components, faults, reach);
         try
         {
             var asker = await zone._dapr.StartAsync(new AppSpec("asker") { ResourcesPaths = [components] });
@@ -60,7 +65,7 @@ internal sealed class InProcessZone : IAsyncDisposable
             await zone.StartResolversAsync();
             for (var i = 1; i <= nodes; i++)
             {
-                zone._nodes.Add(await zone.CreateNodeAsync($"node-{i}"));
+                await zone.AddNodeAsync($"node-{i}", Location);
             }
 
             return zone;
@@ -93,6 +98,38 @@ internal sealed class InProcessZone : IAsyncDisposable
 
     public Task StopResolversAsync() => Task.WhenAll(_resolvers.Select(resolver => resolver.StopAsync()));
 
+    /// <summary>Adds a node, here or elsewhere. Its discovery does not run yet.</summary>
+    public async Task<InProcessNode> AddNodeAsync(string name, Location location)
+    {
+        var node = await CreateNodeAsync(name, location);
+        _nodes.Add(node);
+        return node;
+    }
+
+    /// <summary>Tells the resolvers the locations of the cluster's nodes.</summary>
+    public void See(params Location[] locations)
+    {
+        _seen = locations;
+        foreach (var resolver in _resolvers)
+        {
+            resolver.Services.GetRequiredService<Reach>().Seen(locations);
+        }
+    }
+
+    /// <summary>How often the resolvers' sidecars have been started again.</summary>
+    public int ResolverSidecarRestarts => ResolverSidecars.Sum(sidecar => sidecar.Restarts);
+
+    private IEnumerable<SupervisedSidecar> ResolverSidecars => _sidecars.Where(sidecar => sidecar.AppId == DaprNames.Resolver(Location.Zone));
+
+    /// <summary>Has the resolvers' sidecars exit, to be started again.</summary>
+    public async Task RestartResolverSidecarsAsync()
+    {
+        foreach (var sidecar in ResolverSidecars)
+        {
+            await sidecar.RestartAsync();
+        }
+    }
+
     /// <summary>Has the store forget what it knows of a node, as when one of its documents is evicted.</summary>
     public Task LoseLeaseAsync(InProcessNode node) => DeleteAsync([LeaseKey(node)]);
 
@@ -106,6 +143,7 @@ internal sealed class InProcessZone : IAsyncDisposable
         try
         {
             await Task.WhenAll(_nodes.Select(node => node.Discovery).Concat(_resolvers).Select(service => service.StopAsync()));
+            await Task.WhenAll(_sidecars.Select(sidecar => sidecar.DisposeAsync().AsTask()));
             await _dapr.DisposeAsync();
         }
         finally
@@ -115,7 +153,7 @@ internal sealed class InProcessZone : IAsyncDisposable
         }
     }
 
-    private static string LeaseKey(InProcessNode node) => $"node|{Location.Region}|{Location.Zone}|{node.Name}";
+    private static string LeaseKey(InProcessNode node) => $"node|{node.Location.Region}|{node.Location.Zone}|{node.Name}";
 
     private async Task DeleteAsync(IEnumerable<string> keys)
     {
@@ -127,39 +165,46 @@ internal sealed class InProcessZone : IAsyncDisposable
 
     private Task<InProcessService> CreateResolverAsync() => CreateServiceAsync(
         DaprNames.Resolver(Location.Zone),
-        configure => ResolverService.Create([], configure),
+        configure =>
+        {
+            var resolver = ResolverService.Create([], configure);
+            resolver.Services.GetRequiredService<Reach>().Seen(_seen);
+            return resolver;
+        },
         new()
         {
             ["Resolver:Region"] = Location.Region,
             ["Resolver:Zone"] = Location.Zone,
+            ["Resolver:Reach:0"] = _reach ?? Location.ToString(),
             ["Resolver:LeaseDuration"] = LeaseDuration.ToString(),
             ["Resolver:CacheDuration"] = CacheDuration.ToString(),
         });
 
-    private async Task<InProcessNode> CreateNodeAsync(string name)
+    private async Task<InProcessNode> CreateNodeAsync(string name, Location location)
     {
         var layout = OciLayout.OpenOrCreate(_directory.Sub(name));
         var discovery = await CreateServiceAsync(
-            DaprNames.Discovery(Location.Zone),
+            DaprNames.Discovery(location.Zone),
             configure => DiscoveryService.Create([], configure),
             new()
             {
                 ["Node:Name"] = name,
-                ["Node:Region"] = Location.Region,
-                ["Node:Zone"] = Location.Zone,
+                ["Node:Region"] = location.Region,
+                ["Node:Zone"] = location.Zone,
                 ["Node:Address"] = $"http://127.0.0.1:{FreePorts.Next()}",
                 ["Discovery:Source"] = "oci-layout",
                 ["Discovery:HeartbeatInterval"] = HeartbeatInterval.ToString(),
                 ["OciLayout:Path"] = layout.Path,
             });
-        return new InProcessNode(NodeName.Parse(name), layout, discovery);
+        return new InProcessNode(NodeName.Parse(name), location, layout, discovery);
     }
 
     private async Task<InProcessService> CreateServiceAsync(
         string appId, Func<Action<WebApplicationBuilder>, WebApplication> create, Dictionary<string, string?> settings)
     {
         var port = FreePorts.Next();
-        var sidecar = await _dapr.StartAsync(new AppSpec(appId) { AppPort = port, ResourcesPaths = [_components] });
+        var sidecar = await SupervisedSidecar.StartAsync(_dapr, new AppSpec(appId) { AppPort = port, ResourcesPaths = [_components] });
+        _sidecars.Add(sidecar);
         settings["App:Url"] = $"http://127.0.0.1:{port}";
         settings["Telemetry:Url"] = $"http://127.0.0.1:{FreePorts.Next()}";
         settings["DAPR_HTTP_PORT"] = sidecar.HttpPort.ToString(CultureInfo.InvariantCulture);
@@ -171,9 +216,10 @@ internal sealed class InProcessZone : IAsyncDisposable
 
 /// <summary>A node of an <see cref="InProcessZone"/>.</summary>
 /// <param name="Name">Its name.</param>
+/// <param name="Location">Where it is.</param>
 /// <param name="Layout">Its content.</param>
 /// <param name="Discovery">Its discovery.</param>
-internal sealed record InProcessNode(NodeName Name, OciLayout Layout, InProcessService Discovery)
+internal sealed record InProcessNode(NodeName Name, Location Location, OciLayout Layout, InProcessService Discovery)
 {
     /// <summary>What the node holds at this moment: its files, and the tags whose manifest is among them.</summary>
     public IReadOnlyList<HeldKey> ReadContent()
@@ -190,9 +236,12 @@ internal sealed record InProcessNode(NodeName Name, OciLayout Layout, InProcessS
 }
 
 /// <summary>A service beside its sidecar, which stays while the service stops and starts again.</summary>
-internal sealed class InProcessService(Sidecar sidecar, Func<WebApplication> create)
+internal sealed class InProcessService(SupervisedSidecar sidecar, Func<WebApplication> create)
 {
     private WebApplication? _app;
+
+    /// <summary>What the running service is made of.</summary>
+    public IServiceProvider Services => _app!.Services;
 
     public bool IsRunning => _app is not null;
 

@@ -13,6 +13,7 @@ internal sealed class Runtime : IAsyncDisposable
     private readonly LocalDaprHost _host;
     private readonly List<TestApp> _apps = [];
     private readonly List<Process> _daprds = [];
+    private readonly Dictionary<TestApp, (Func<Task> Ended, Func<Task> Start)> _sidecars = [];
     private readonly string _directory = Directory.CreateTempSubdirectory("localdapr-test-").FullName;
 
     private Runtime(Backend backend, DeliveryFaults? faults) => (Backend, _host) = (backend, new LocalDaprHost(faults: faults));
@@ -61,33 +62,52 @@ internal sealed class Runtime : IAsyncDisposable
         if (DaprdPath is { } daprd)
         {
             var (http, grpc) = (FreePorts.Next(), FreePorts.Next());
-            _daprds.Add(StartDaprd(daprd, app, http, grpc, apiToken, appToken));
+            var process = StartDaprd(daprd, app, http, grpc, apiToken, appToken);
             app.Connect($"http://127.0.0.1:{http}", $"http://127.0.0.1:{grpc}", apiToken);
+            _sidecars[app] = (
+                () => process.WaitForExitAsync().WaitAsync(Eventually.Deadline),
+                () =>
+                {
+                    process = StartDaprd(daprd, app, http, grpc, apiToken, appToken);
+                    return Task.CompletedTask;
+                });
         }
         else
         {
-            var sidecar = await _host.StartAsync(new AppSpec(appId)
+            var spec = new AppSpec(appId)
             {
                 AppPort = app.Port,
                 ResourcesPaths = [_directory],
                 DaprApiToken = apiToken,
                 AppApiToken = appToken,
-            });
+            };
+            var sidecar = await _host.StartAsync(spec);
             app.Connect(sidecar.HttpEndpoint, sidecar.GrpcEndpoint, apiToken);
+            _sidecars[app] = (
+                async () =>
+                {
+                    await sidecar.ShutdownRequested.WaitAsync(Eventually.Deadline);
+                    await sidecar.DisposeAsync();
+                },
+                async () => sidecar = await _host.StartAsync(spec with { HttpPort = sidecar.HttpPort, GrpcPort = sidecar.GrpcPort }));
         }
 
-        await Eventually.TrueAsync(async () =>
-        {
-            try
-            {
-                return (await app.Http.GetAsync("/v1.0/healthz")).StatusCode == HttpStatusCode.NoContent;
-            }
-            catch (HttpRequestException)
-            {
-                return false;
-            }
-        });
+        await WaitUntilSubscribedAsync(app);
         return app;
+    }
+
+    /// <summary>
+    /// Does to an app's sidecar, which has been asked to shut down, what Kubernetes does: starts it again once it has exited. Returns when the app's
+    /// subscriptions are in place.
+    /// </summary>
+    /// <param name="app">The app.</param>
+    /// <param name="whileAway">What to do before it is started again.</param>
+    public async Task RestartSidecarAsync(TestApp app, Func<Task>? whileAway = null)
+    {
+        await _sidecars[app].Ended();
+        await (whileAway?.Invoke() ?? Task.CompletedTask);
+        await _sidecars[app].Start();
+        await WaitUntilSubscribedAsync(app);
     }
 
     /// <summary>A subscription to <c>events</c>.</summary>
@@ -108,8 +128,12 @@ internal sealed class Runtime : IAsyncDisposable
     {
         foreach (var daprd in _daprds)
         {
-            daprd.Kill();
-            await daprd.WaitForExitAsync();
+            if (!daprd.HasExited)
+            {
+                daprd.Kill();
+                await daprd.WaitForExitAsync();
+            }
+
             daprd.Dispose();
         }
 
@@ -142,6 +166,18 @@ internal sealed class Runtime : IAsyncDisposable
             """);
     }
 
+    private static Task WaitUntilSubscribedAsync(TestApp app) => Eventually.TrueAsync(async () =>
+    {
+        try
+        {
+            return (await app.Http.GetAsync("/v1.0/healthz")).StatusCode == HttpStatusCode.NoContent;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    });
+
     private Process StartDaprd(string daprd, TestApp app, int http, int grpc, string? apiToken, string? appToken)
     {
         var start = new ProcessStartInfo(daprd,
@@ -152,6 +188,8 @@ internal sealed class Runtime : IAsyncDisposable
         ]);
         start.Environment["DAPR_API_TOKEN"] = apiToken;
         start.Environment["APP_API_TOKEN"] = appToken;
-        return Process.Start(start)!;
+        var process = Process.Start(start)!;
+        _daprds.Add(process);
+        return process;
     }
 }

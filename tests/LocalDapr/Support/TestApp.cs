@@ -24,12 +24,12 @@ internal sealed class TestApp : IAsyncDisposable
 
     public TestApp(string appId, object[] subscriptions)
     {
-        AppId = appId;
+        (AppId, Subscriptions) = (appId, subscriptions);
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls($"http://127.0.0.1:{Port}");
         _app = builder.Build();
-        _app.MapGet("/dapr/subscribe", () => subscriptions);
+        _app.MapGet("/dapr/subscribe", () => Subscriptions);
         _app.MapPost("/events/{**rest}", async (HttpContext context) =>
         {
             var received = new Received(
@@ -61,6 +61,9 @@ internal sealed class TestApp : IAsyncDisposable
     public string AppId { get; }
 
     public int Port { get; } = FreePorts.Next();
+
+    /// <summary>What it answers when its sidecar asks what it subscribes to.</summary>
+    public object[] Subscriptions { get; set; }
 
     /// <summary>What to answer to the next deliveries; SUCCESS once there is nothing left.</summary>
     public ConcurrentQueue<IResult> Answers { get; } = new();

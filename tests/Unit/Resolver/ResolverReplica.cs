@@ -37,7 +37,7 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
         _holders = new HolderBook(_cache, Leases, time);
         _writer = new HolderWriter(store, _cache, Leases, backoff, options, time, NullLogger<HolderWriter>.Instance);
         var snapshots = new SnapshotRequests(Leases, this, metrics, time, this, NullLogger<SnapshotRequests>.Instance);
-        _endpoint = new EventEndpoint(new EventApplier(Leases, _writer, snapshots, options, time), metrics, time, NullLogger<EventEndpoint>.Instance);
+        _endpoint = new EventEndpoint(new Reach(options), new EventApplier(Leases, _writer, snapshots, options, time), metrics, time, NullLogger<EventEndpoint>.Instance);
     }
 
     public static Location Location => Location.Default;

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
 using SpegelDapr.Resolver.Store;
@@ -25,6 +26,7 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
 
     private readonly MemoryHolderStore _store = new(TimeProvider.System);
     private HttpClient _http = new();
+    private TimeProvider _time = TimeProvider.System;
     private WebApplication? _app;
 
     public Task InitializeAsync() => StartAsync();
@@ -53,6 +55,58 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         Assert.Equal(new Holder(Node, Tier.SameRegion), Assert.Single(answer.Keys[0].Holders));
         Assert.Empty(answer.Keys[1].Holders);
     }
+
+    [Fact]
+    public async Task A_zone_that_is_seen_while_it_runs_is_subscribed_to_and_offered_until_it_is_gone()
+    {
+        var far = Node with { Location = Location.Parse("us/x") };
+        await DisposeAppAsync();
+        await StartAsync(("Resolver:Reach:0", "*"), ("Resolver:Reach:1", "*"));
+        var reach = _app!.Services.GetRequiredService<Reach>();
+        Assert.Equal("DROP", await DeliverAsync("/v1/events/us/x", Snapshot(Layer) with { Node = far }));
+        Assert.Empty((await ResolveAsync(Layer)).Keys[0].Holders);
+
+        reach.Seen([far.Location]);
+
+        Assert.Contains(""""topic":"layers.us.x","route":"/v1/events/us/x"}"""", await _http.GetStringAsync("/dapr/subscribe"), StringComparison.Ordinal);
+        Assert.Equal("DROP", await DeliverAsync("/v1/events/us/x", Snapshot(Layer)));
+        Assert.Equal("SUCCESS", await DeliverAsync("/v1/events/us/x", Snapshot(Layer) with { Node = far }));
+        Assert.Equal(new Holder(far, Tier.CrossRegion), Assert.Single((await ResolveAsync(Layer)).Keys[0].Holders));
+
+        reach.Seen([]);
+
+        Assert.DoesNotContain("us", await _http.GetStringAsync("/dapr/subscribe"), StringComparison.Ordinal);
+        Assert.Equal("DROP", await DeliverAsync("/v1/events/us/x", Snapshot(Layer) with { Node = far }));
+        Assert.Empty((await ResolveAsync(Layer)).Keys[0].Holders);
+    }
+
+    [Fact]
+    public async Task The_sidecar_is_answered_only_when_the_nodes_have_been_seen()
+    {
+        await DisposeAppAsync();
+        await StartAsync(("Resolver:Reach:0", "*"), ("Resolver:Reach:1", "*"));
+
+        var answer = _http.GetStringAsync("/dapr/subscribe");
+        Assert.NotSame(answer, await Task.WhenAny(answer, Task.Delay(TimeSpan.FromMilliseconds(200))));
+        _app!.Services.GetRequiredService<Reach>().Seen([Node.Location]);
+
+        Assert.Equal(Subscriptions, await answer);
+    }
+
+    [Fact]
+    public async Task When_the_nodes_stay_unseen_the_sidecar_is_told_what_is_configured()
+    {
+        await DisposeAppAsync();
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        _time = time;
+        await StartAsync(("Resolver:Reach:0", "*"));
+
+        Assert.Equal(Subscriptions, await time.RunAsync(_http.GetStringAsync("/dapr/subscribe")));
+    }
+
+    [Fact]
+    public async Task An_event_on_no_location_is_not_found() =>
+        Assert.Equal(HttpStatusCode.NotFound, (await _http.PostAsync("/v1/events/eu/No", content: null)).StatusCode);
 
     [Fact]
     public async Task An_event_for_another_zone_than_its_topics_is_dropped() =>
@@ -136,6 +190,8 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
     [InlineData("Resolver:Zone", "No Zone")]
     [InlineData("Resolver:Region", "")]
     [InlineData("Resolver:Reach:0", "eu")]
+    [InlineData("Resolver:Reach:0", "*/a")]
+    [InlineData("Resolver:Reach:0", "No Region/*")]
     [InlineData("Resolver:LeaseDuration", "00:00:00")]
     [InlineData("Resolver:CacheDuration", "-00:00:01")]
     [InlineData("Resolver:MaxHoldersPerKey", "0")]
@@ -213,6 +269,7 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
                 });
                 builder.Configuration.AddInMemoryCollection(settings.ToDictionary(setting => setting.Key, setting => (string?)setting.Value));
                 builder.Services.AddSingleton<IHolderStore>(_store);
+                builder.Services.AddSingleton(_time);
             });
             try
             {

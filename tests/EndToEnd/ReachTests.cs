@@ -1,0 +1,74 @@
+using System.Text;
+using SpegelDapr.Contracts;
+using SpegelDapr.EndToEnd.Harness;
+
+namespace SpegelDapr.EndToEnd;
+
+/// <summary>Zones come and go while resolvers run whose reach is all zones of the cluster's nodes.</summary>
+public sealed class ReachTests
+{
+    private static readonly Location Near = Location.Parse("test/zone-b");
+    private static readonly Location Far = Location.Parse("other/zone-c");
+
+    [Fact]
+    public Task A_new_zone_is_reached_without_a_restart_by_hand() => ReachesAsync(Repository.Path("components/in-memory"));
+
+    [RealFact]
+    public async Task A_new_zone_is_reached_without_a_restart_by_hand_on_Redis()
+    {
+        using var directory = new TestDirectory();
+        await using var redis = new Redis(directory);
+        await redis.StartAsync();
+        await ReachesAsync(redis.WriteComponents());
+    }
+
+    private static async Task ReachesAsync(string components)
+    {
+        await using var zone = await InProcessZone.StartAsync(components, nodes: 1, reach: "*");
+        var near = await zone.AddNodeAsync("near", Near);
+        var far = await zone.AddNodeAsync("far", Far);
+        foreach (var node in zone.Nodes)
+        {
+            await AddLayerAsync(node, "first");
+            await node.Discovery.StartAsync();
+        }
+
+        await AssertOfferedAsync(zone, "first", "node-1 sameZone");
+
+        zone.See(InProcessZone.Location, Near, Far);
+        await AssertOfferedAsync(zone, "first", "far crossRegion, near sameRegion, node-1 sameZone");
+        Assert.Equal(1, zone.ResolverSidecarRestarts);
+
+        zone.See(InProcessZone.Location, Near);
+        await AssertOfferedAsync(zone, "first", "near sameRegion, node-1 sameZone");
+
+        await zone.RestartResolverSidecarsAsync();
+        await AddLayerAsync(near, "second");
+        await AddLayerAsync(far, "second");
+        await AssertOfferedAsync(zone, "second", "near sameRegion");
+        Assert.Equal(3, zone.ResolverSidecarRestarts);
+    }
+
+    private static Task<OciDescriptor> AddLayerAsync(InProcessNode node, string text) =>
+        node.Layout.AddAsync(OciMediaTypes.LayerGzip, stream => stream.WriteAsync(Encoding.UTF8.GetBytes(text)).AsTask());
+
+    /// <summary>Both replicas come to offer just these holders.</summary>
+    private static async Task AssertOfferedAsync(InProcessZone zone, string layer, string expected)
+    {
+        var offered = "";
+        try
+        {
+            await Eventually.HoldsAsync(expected, async () => (offered = await ReadAsync()) == expected && await ReadAsync() == expected, TimeSpan.FromSeconds(30));
+        }
+        catch (TimeoutException e)
+        {
+            Assert.Fail($"Not offered: {expected}; instead: {offered}. {e.InnerException?.Message}");
+        }
+
+        async Task<string> ReadAsync()
+        {
+            var answer = Assert.Single(await zone.ResolveAsync([ContentKey.FromDigest(Digest.OfSha256(Encoding.UTF8.GetBytes(layer)))]));
+            return string.Join(", ", answer.Holders.Select(holder => $"{holder.Node.Name} {holder.Tier.Name()}").Order(StringComparer.Ordinal));
+        }
+    }
+}

@@ -1,0 +1,233 @@
+using System.Diagnostics.Metrics;
+using Grpc.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.Metrics;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Time.Testing;
+using SpegelDapr.Contracts;
+using SpegelDapr.Resolver;
+using SpegelDapr.Resolver.Subscribing;
+
+namespace SpegelDapr.Unit.Resolver;
+
+public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
+{
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(500);
+    private static readonly Location Own = Location.Parse("eu/a");
+    private static readonly Location Near = Location.Parse("eu/b");
+    private static readonly Location Far = Location.Parse("us/x");
+
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.UnixEpoch.AddYears(50));
+    private readonly ServiceProvider _meters = new ServiceCollection().AddMetrics().BuildServiceProvider();
+    private readonly MemoryHolderStore _store;
+    private readonly List<Replica> _replicas = [];
+
+    public ResubscriptionTests() => _store = new MemoryHolderStore(_time);
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public void Dispose() => _meters.Dispose();
+
+    public async Task DisposeAsync()
+    {
+        foreach (var replica in _replicas)
+        {
+            await replica.Resubscription.StopAsync(CancellationToken.None);
+            replica.Resubscription.Dispose();
+        }
+    }
+
+    [Fact]
+    public async Task When_locations_come_into_reach_the_sidecar_is_restarted_once_for_all_of_them()
+    {
+        var replica = await StartAsync([Own]);
+
+        replica.Reach.Seen([Own, Near]);
+        replica.Reach.Seen([Own, Near, Far]);
+        await UntilAsync(() => replica.Sidecar.IsSubscribedTo(Own, Near, Far));
+
+        Assert.Equal(1, replica.Sidecar.Restarts);
+    }
+
+    [Fact]
+    public async Task What_is_outside_the_boundary_is_never_subscribed_to()
+    {
+        var replica = await StartAsync([Own], location => location.Region == "eu");
+
+        replica.Reach.Seen([Own, Far]);
+        replica.Reach.Seen([Own, Far, Near]);
+        await UntilAsync(() => replica.Sidecar.IsSubscribedTo(Own, Near));
+
+        Assert.False(replica.Sidecar.IsSubscribedTo(Far));
+    }
+
+    [Fact]
+    public async Task A_sidecar_that_is_subscribed_already_stays_as_it_is()
+    {
+        var replica = await StartAsync([Own, Near, Far]);
+
+        replica.Reach.Seen([Own, Near]);
+        await UntilAsync(() => replica.Sidecar.Reads == 2);
+        replica.Reach.Seen([Own, Near, Far]);
+        await UntilAsync(() => replica.Sidecar.Reads == 3);
+
+        Assert.Equal(0, replica.Sidecar.Restarts);
+    }
+
+    [Fact]
+    public async Task A_location_that_leaves_and_comes_back_is_no_reason_for_a_restart()
+    {
+        var replica = await StartAsync([Own]);
+        replica.Reach.Seen([Own, Near]);
+        await UntilAsync(() => replica.Sidecar.IsSubscribedTo(Near));
+        var reads = replica.Sidecar.Reads;
+
+        replica.Reach.Seen([Own]);
+        await UntilAsync(() => replica.Sidecar.Reads > reads);
+        replica.Reach.Seen([Own, Near]);
+        await UntilAsync(() => replica.Sidecar.Reads > reads + 1);
+
+        Assert.Equal(1, replica.Sidecar.Restarts);
+    }
+
+    [Fact]
+    public async Task A_sidecar_that_has_not_asked_yet_is_waited_for()
+    {
+        var replica = await StartAsync([]);
+
+        await UntilAsync(() => replica.Sidecar.Reads == 3);
+        Assert.Equal(0, replica.Sidecar.Restarts);
+
+        replica.Sidecar.Start();
+        await UntilAsync(() => replica.Sidecar.Reads == 4);
+        Assert.Equal(0, replica.Sidecar.Restarts);
+    }
+
+    [Fact]
+    public async Task Replicas_restart_their_sidecars_one_after_the_other()
+    {
+        var one = await StartAsync([Own]);
+        var other = await StartAsync([Own]);
+        var started = _time.GetUtcNow();
+
+        one.Reach.Seen([Own, Near]);
+        other.Reach.Seen([Own, Near]);
+        await UntilAsync(() => one.Sidecar.Restarts + other.Sidecar.Restarts == 1);
+        Assert.True(_time.GetUtcNow() - started < RestartTurns.Length, "The first does not wait.");
+        await UntilAsync(() => one.Sidecar.Restarts + other.Sidecar.Restarts == 2);
+
+        Assert.True(_time.GetUtcNow() - started >= RestartTurns.Length, "The second waits for its turn.");
+        Assert.Equal((1, 1), (one.Sidecar.Restarts, other.Sidecar.Restarts));
+    }
+
+    [Fact]
+    public async Task A_sidecar_that_nobody_starts_again_is_not_asked_again_and_again()
+    {
+        var replica = await StartAsync([Own]);
+        replica.Sidecar.StaysAway = true;
+
+        replica.Reach.Seen([Own, Near]);
+        await UntilAsync(() => replica.Sidecar.Restarts == 1);
+        var reads = replica.Sidecar.Reads;
+        await UntilAsync(() => replica.Sidecar.Reads == reads + 3);
+        replica.Sidecar.Start();
+        await UntilAsync(() => replica.Sidecar.Reads == reads + 4);
+
+        Assert.Equal(1, replica.Sidecar.Restarts);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task While_the_sidecar_or_the_store_does_not_answer_it_tries_again(bool isStore)
+    {
+        var replica = await StartAsync([Own]);
+        (_store.IsDown, replica.Sidecar.IsAway) = (isStore, !isStore);
+
+        replica.Reach.Seen([Own, Near]);
+        var reads = replica.Sidecar.Reads;
+        await UntilAsync(() => replica.Sidecar.Reads >= reads + 2);
+        Assert.Equal(0, replica.Sidecar.Restarts);
+
+        (_store.IsDown, replica.Sidecar.IsAway) = (false, false);
+        await UntilAsync(() => replica.Sidecar.IsSubscribedTo(Near));
+        Assert.Equal(1, replica.Sidecar.Restarts);
+    }
+
+    /// <summary>A replica that has seen the nodes of its own zone, and whose sidecar has subscribed to these locations.</summary>
+    private async Task<Replica> StartAsync(Location[] subscribed, Func<Location, bool>? isInside = null)
+    {
+        var options = Options.Create(new ResolverOptions { Region = Own.Region, Zone = Own.Zone, Reach = { "*" } });
+        var reach = new Reach(options, isInside);
+        var sidecar = new FakeSidecar(reach, subscribed);
+        var replica = new Replica(reach, sidecar, new Resubscription(
+            reach,
+            sidecar,
+            new RestartTurns(_store, options, _time, NullLogger<RestartTurns>.Instance),
+            new ResolverMetrics(_meters.GetRequiredService<IMeterFactory>()),
+            _time,
+            NullLogger<Resubscription>.Instance));
+        _replicas.Add(replica);
+        await replica.Resubscription.StartAsync(CancellationToken.None);
+        reach.Seen([Own]);
+        await UntilAsync(() => sidecar.Reads > 0);
+        return replica;
+    }
+
+    private async Task UntilAsync(Func<bool> condition)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        while (!condition())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < Deadline, "It does not come about.");
+            _time.Advance(Step);
+            await Task.Delay(TimeSpan.FromMilliseconds(1));
+        }
+    }
+
+    private sealed record Replica(Reach Reach, FakeSidecar Sidecar, Resubscription Resubscription);
+
+    /// <summary>A sidecar that asks what to subscribe to when it starts, and is started again when it exits.</summary>
+    private sealed class FakeSidecar(Reach reach, IEnumerable<Location> subscribed) : ISidecar
+    {
+        private volatile HashSet<string> _topics = [.. subscribed.Select(LayerTopics.Events)];
+        private int _reads;
+        private int _restarts;
+
+        public bool IsAway { get; set; }
+
+        public bool StaysAway { get; set; }
+
+        public int Reads => _reads;
+
+        public int Restarts => _restarts;
+
+        public bool IsSubscribedTo(params Location[] locations) => locations.All(location => _topics.Contains(LayerTopics.Events(location)));
+
+        public void Start()
+        {
+            _topics = [.. reach.Locations.Select(LayerTopics.Events)];
+            IsAway = false;
+        }
+
+        public Task<IReadOnlySet<string>> ReadTopicsAsync(CancellationToken cancellation)
+        {
+            Interlocked.Increment(ref _reads);
+            return IsAway ? throw new RpcException(new Status(StatusCode.Unavailable, "away")) : Task.FromResult<IReadOnlySet<string>>(_topics);
+        }
+
+        public Task ShutdownAsync(CancellationToken cancellation)
+        {
+            Interlocked.Increment(ref _restarts);
+            IsAway = true;
+            if (!StaysAway)
+            {
+                Start();
+            }
+
+            return Task.CompletedTask;
+        }
+    }
+}
