@@ -4,9 +4,11 @@ using Microsoft.Extensions.Options;
 using SpegelDapr.Resolver.Events;
 using SpegelDapr.Resolver.Holders;
 using SpegelDapr.Resolver.Leases;
+using SpegelDapr.Resolver.Nodes;
 using SpegelDapr.Resolver.Resolving;
 using SpegelDapr.Resolver.Store;
 using SpegelDapr.ServiceDefaults;
+using SpegelDapr.ServiceDefaults.Kubernetes;
 
 namespace SpegelDapr.Resolver;
 
@@ -48,6 +50,7 @@ public static class ResolverService
         builder.Services.AddSingleton<StoreCheck>();
         builder.Services.AddHostedService(services => services.GetRequiredService<StoreCheck>());
         builder.Services.AddHealthChecks().AddCheck<StoreCheck>("store", tags: [ServiceDefaultsExtensions.ReadyTag]);
+        builder.AddNodeWatch();
 
         var app = builder.Build();
         app.UseTelemetry();
@@ -55,5 +58,16 @@ public static class ResolverService
         app.Services.GetRequiredService<EventEndpoint>().Map(app, app.Services.GetRequiredService<IOptions<ResolverOptions>>().Value.Locations);
         app.Services.GetRequiredService<ResolveEndpoint>().Map(app);
         return app;
+    }
+    private static void AddNodeWatch(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddOptions<KubernetesOptions>().BindConfiguration(KubernetesOptions.Section).ValidateProblemsOnStart();
+        if ((builder.Configuration.GetSection(KubernetesOptions.Section).Get<KubernetesOptions>() ?? new()).IsEnabled)
+        {
+            builder.Services.AddSingleton<NodeApi>();
+            builder.Services.AddSingleton<ClusterNodes>();
+            builder.Services.AddHostedService<LostNodes>();
+            builder.Services.AddHostedService<NodeWatch>();
+        }
     }
 }

@@ -148,6 +148,7 @@ internal sealed class DemoCluster : IAsyncDisposable
         settings["Telemetry:Url"] = Loopback(FreePort());
         settings["DAPR_HTTP_PORT"] = sidecar.HttpPort.ToString(CultureInfo.InvariantCulture);
         settings["DAPR_GRPC_PORT"] = sidecar.GrpcPort.ToString(CultureInfo.InvariantCulture);
+        settings["Kubernetes:Enabled"] = "false";
         settings["Logging:LogLevel:Default"] = "None";
         builder.Configuration.AddInMemoryCollection(settings);
     };

@@ -33,7 +33,7 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
         var metrics = new ResolverMetrics(_meters.GetRequiredService<IMeterFactory>());
         var backoff = new ConflictBackoff(metrics, time);
         _cache = new DocumentCache(store, options, time, NullLogger<DocumentCache>.Instance);
-        Leases = new LeaseBook(store, _cache, backoff, options, NullLogger<LeaseBook>.Instance);
+        Leases = new LeaseBook(store, _cache, backoff, options, time, NullLogger<LeaseBook>.Instance);
         _holders = new HolderBook(_cache, Leases, time);
         _writer = new HolderWriter(store, _cache, Leases, backoff, options, time, NullLogger<HolderWriter>.Instance);
         var snapshots = new SnapshotRequests(Leases, this, metrics, time, this, NullLogger<SnapshotRequests>.Instance);
