@@ -10,7 +10,7 @@ using SpegelDapr.Unit.Resolver;
 
 namespace SpegelDapr.Unit.Kubernetes;
 
-public sealed class NodeLocationTests : IAsyncLifetime
+public sealed class NodeLocationTests : IAsyncLifetime, IDisposable
 {
     private readonly FakeApiServer _server = new();
     private readonly FakeTimeProvider _time = new();
@@ -25,9 +25,10 @@ public sealed class NodeLocationTests : IAsyncLifetime
     public async Task DisposeAsync()
     {
         await _cancellation.CancelAsync();
-        _cancellation.Dispose();
         await _server.DisposeAsync();
     }
+
+    public void Dispose() => _cancellation.Dispose();
 
     [Fact]
     public async Task A_node_is_where_its_labels_say()
