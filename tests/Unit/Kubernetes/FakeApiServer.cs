@@ -235,6 +235,8 @@ internal sealed class FakeApiServer : IAsyncDisposable
 
     private async Task AnswerAsync(HttpContext context)
     {
+        // Before the request is seen to have come: what interrupts watches then is meant for this one too.
+        var interruptions = Volatile.Read(ref _interruptions);
         Requests.Enqueue(context.Request.Path + context.Request.QueryString);
         if (IsSilent)
         {
@@ -254,7 +256,7 @@ internal sealed class FakeApiServer : IAsyncDisposable
         }
         else if (context.Request.Query["watch"] == "1")
         {
-            await WatchAsync(context, long.Parse(context.Request.Query["resourceVersion"]!, CultureInfo.InvariantCulture));
+            await WatchAsync(context, long.Parse(context.Request.Query["resourceVersion"]!, CultureInfo.InvariantCulture), interruptions);
         }
         else
         {
@@ -295,9 +297,8 @@ internal sealed class FakeApiServer : IAsyncDisposable
         }
     }
 
-    private async Task WatchAsync(HttpContext context, long from)
+    private async Task WatchAsync(HttpContext context, long from, int interruptions)
     {
-        var interruptions = _interruptions;
         if (from < _oldest && !IsGoneAnEvent)
         {
             await AnswerAsync(context, 410, Status(410, "Expired", "too old resource version: 1 (2)"));
