@@ -1,4 +1,5 @@
 using SpegelDapr.Discovery;
 using SpegelDapr.ServiceDefaults;
+using SpegelDapr.ServiceDefaults.Kubernetes;
 
-return await ServiceHost.RunAsync(() => DiscoveryService.Create(args));
+return await ServiceHost.RunAsync(async stop => DiscoveryService.Create(args, await NodeLocation.LearnAsync(args, stop)));

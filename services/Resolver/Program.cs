@@ -1,4 +1,4 @@
 using SpegelDapr.Resolver;
 using SpegelDapr.ServiceDefaults;
 
-return await ServiceHost.RunAsync(() => ResolverService.Create(args));
+return await ServiceHost.RunAsync(_ => Task.FromResult(ResolverService.Create(args)));

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Resolver;
 
@@ -7,7 +8,7 @@ namespace SpegelDapr.Resolver;
 /// The locations whose events a resolver hears and whose nodes it offers as holders: those that <see cref="ResolverOptions.Reach"/> names and,
 /// where that has wildcards, those of the cluster's nodes that match. What is outside the boundary is never among them.
 /// </summary>
-public sealed class Reach
+public sealed partial class Reach
 {
     private readonly Lock _lock = new();
     private readonly HashSet<string> _wildcards;
@@ -17,17 +18,20 @@ public sealed class Reach
     private volatile IReadOnlyList<Location> _locations;
     private volatile TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>The reach by the settings, before any node has been seen.</summary>
-    /// <param name="options">The settings, which have been validated.</param>
-    /// <param name="isInside">Whether a location is inside the boundary; null when there is none.</param>
-    public Reach(IOptions<ResolverOptions> options, Func<Location, bool>? isInside = null)
+    /// <summary>The reach by the settings, which have been validated, before any node has been seen.</summary>
+    public Reach(IOptions<ResolverOptions> options, IOptions<ZoneOptions> zones, ILogger<Reach> logger)
     {
         ArgumentNullException.ThrowIfNull(options);
-        var entries = options.Value.Reach;
-        var named = entries.Where(entry => !ResolverOptions.IsWildcard(entry)).Select(Location.Parse);
+        var (entries, here) = (options.Value.Reach, options.Value.Location);
+        var named = entries.Where(entry => !ResolverOptions.IsWildcard(entry)).Select(Location.Parse).ToList();
         _wildcards = [.. entries.Where(ResolverOptions.IsWildcard)];
-        _isInside = isInside ?? (_ => true);
-        _always = [.. (FollowsNodes || entries.Count == 0 ? named.Prepend(options.Value.Location) : named).Where(_isInside).Distinct()];
+        _isInside = location => zones.Value.Allows(here, location);
+        if (named.Where(location => !_isInside(location)).ToList() is { Count: > 0 } outside)
+        {
+            Log.Outside(logger, string.Join(", ", outside), here, zones.Value.Mode);
+        }
+
+        _always = [.. (FollowsNodes || entries.Count == 0 ? named.Prepend(here) : named).Where(_isInside).Distinct()];
         _locations = _always;
         if (!FollowsNodes)
         {
@@ -72,4 +76,12 @@ public sealed class Reach
     }
 
     private bool IsMatch(Location location) => _wildcards.Contains("*") || _wildcards.Contains($"{location.Region}/*");
+
+    private static partial class Log
+    {
+        [LoggerMessage(
+            LogLevel.Warning,
+            "Resolver:Reach names {Outside}, which is left out: mode {Mode} does not let nodes at {Here} fetch from there (Zones:Boundary, Zones:FarthestTier)")]
+        public static partial void Outside(ILogger logger, string outside, Location here, string mode);
+    }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using SpegelDapr.Resolver.Nodes;
 
 namespace SpegelDapr.Resolver;
 
@@ -16,6 +17,7 @@ internal sealed class ResolverMetrics
     private readonly Counter<long> _storeFailures;
     private readonly Counter<long> _conflicts;
     private readonly Counter<long> _sidecarRestarts;
+    private readonly Counter<long> _leasesEnded;
     private readonly Histogram<double> _resolve;
     private readonly Histogram<double> _apply;
 
@@ -33,6 +35,7 @@ internal sealed class ResolverMetrics
         _conflicts = meter.CreateCounter<long>("spegel_dapr.resolver.store_conflicts", "{write}", "Writes that were repeated because another replica came first.");
         _sidecarRestarts = meter.CreateCounter<long>(
             "spegel_dapr.resolver.sidecar_restarts", "{restart}", "Restarts that the sidecar was asked for, to subscribe to what has come into reach.");
+        _leasesEnded = meter.CreateCounter<long>("spegel_dapr.resolver.leases_ended", "{lease}", "Leases ended because Kubernetes has lost the node, by reason.");
     }
 
     /// <param name="type">The event's kind: <c>snapshot</c>, <c>delta</c>, <c>heartbeat</c>, <c>leaving</c> or <c>unknown</c>.</param>
@@ -55,6 +58,9 @@ internal sealed class ResolverMetrics
     public void SnapshotRequested(string reason) => _snapshotRequests.Add(1, new KeyValuePair<string, object?>("reason", reason));
 
     public void StoreFailed() => _storeFailures.Add(1);
+
+    public void LeaseEnded(NodeLoss loss) =>
+        _leasesEnded.Add(1, new KeyValuePair<string, object?>("reason", loss == NodeLoss.Deleted ? "deleted" : "not_ready"));
 
     public void StoreConflict() => _conflicts.Add(1);
 

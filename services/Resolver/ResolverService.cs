@@ -4,10 +4,12 @@ using Microsoft.Extensions.Options;
 using SpegelDapr.Resolver.Events;
 using SpegelDapr.Resolver.Holders;
 using SpegelDapr.Resolver.Leases;
+using SpegelDapr.Resolver.Nodes;
 using SpegelDapr.Resolver.Resolving;
 using SpegelDapr.Resolver.Store;
 using SpegelDapr.Resolver.Subscribing;
 using SpegelDapr.ServiceDefaults;
+using SpegelDapr.ServiceDefaults.Kubernetes;
 
 namespace SpegelDapr.Resolver;
 
@@ -34,7 +36,8 @@ public static class ResolverService
         builder.AddServiceDefaults(UrlKey);
 
         builder.Services.AddOptions<ResolverOptions>().BindConfiguration(ResolverOptions.Section).ValidateProblemsOnStart();
-        builder.Services.AddSingleton(services => new Reach(services.GetRequiredService<IOptions<ResolverOptions>>()));
+        builder.Services.AddOptions<ZoneOptions>().BindConfiguration(ZoneOptions.Section).ValidateProblemsOnStart();
+        builder.Services.AddSingleton<Reach>();
         builder.Services.AddSingleton<ResolverMetrics>();
         builder.Services.AddSingleton<SidecarChannel>();
         builder.Services.TryAddSingleton<IHolderStore, DaprHolderStore>();
@@ -55,6 +58,7 @@ public static class ResolverService
         builder.Services.AddSingleton<StoreCheck>();
         builder.Services.AddHostedService(services => services.GetRequiredService<StoreCheck>());
         builder.Services.AddHealthChecks().AddCheck<StoreCheck>("store", tags: [ServiceDefaultsExtensions.ReadyTag]);
+        builder.AddNodeWatch();
 
         var app = builder.Build();
         app.UseTelemetry();
@@ -63,5 +67,22 @@ public static class ResolverService
         app.Services.GetRequiredService<ResolveEndpoint>().Map(app);
         app.Services.GetRequiredService<NodeEndpoint>().Map(app);
         return app;
+    }
+
+    private static void AddNodeWatch(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddOptions<KubernetesOptions>().BindConfiguration(KubernetesOptions.Section).ValidateProblemsOnStart();
+        if ((builder.Configuration.GetSection(KubernetesOptions.Section).Get<KubernetesOptions>() ?? new()).IsEnabled)
+        {
+            builder.Services.AddSingleton<NodeApi>();
+            builder.Services.AddSingleton(services =>
+            {
+                var nodes = new ClusterNodes();
+                nodes.LocationsChanged += services.GetRequiredService<Reach>().Seen;
+                return nodes;
+            });
+            builder.Services.AddHostedService<LostNodes>();
+            builder.Services.AddHostedService<NodeWatch>();
+        }
     }
 }

@@ -32,12 +32,7 @@ public static class ServiceDefaultsExtensions
             ListenUrl.Read(builder.Configuration, serviceUrlKey).ToString(),
             ListenUrl.Read(builder.Configuration, TelemetryUrlKey).ToString());
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
-        builder.Logging.ClearProviders().AddSimpleConsole(console =>
-        {
-            console.SingleLine = true;
-            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-            console.UseUtcTimestamp = true;
-        });
+        builder.Logging.ClearProviders().AddServiceConsole();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddDaprClient((DaprClientBuilder dapr) => dapr.UseGrpcChannelOptions(new GrpcChannelOptions
@@ -74,6 +69,13 @@ public static class ServiceDefaultsExtensions
                 }));
         return app;
     }
+
+    internal static ILoggingBuilder AddServiceConsole(this ILoggingBuilder logging) => logging.AddSimpleConsole(console =>
+    {
+        console.SingleLine = true;
+        console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+        console.UseUtcTimestamp = true;
+    });
 
     private const string TelemetryUrlKey = "Telemetry:Url";
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Hosting;
@@ -12,16 +13,21 @@ public static class ServiceHost
     public const int BadSettings = 2;
 
     /// <summary>
-    /// Builds the service and runs it until SIGTERM or SIGINT. What its user can mend (a wrong setting, a port that is taken) is one line
-    /// each on standard error and exit code <see cref="BadSettings"/>, without a stack trace.
+    /// Builds the service and runs it until SIGTERM or SIGINT, which also end a build that waits. What its user can mend (a wrong setting, a
+    /// port that is taken) is one line each on standard error and exit code <see cref="BadSettings"/>, without a stack trace.
     /// </summary>
-    public static async Task<int> RunAsync(Func<WebApplication> create)
+    public static async Task<int> RunAsync(Func<CancellationToken, Task<WebApplication>> create)
     {
         ArgumentNullException.ThrowIfNull(create);
+        using var stop = new CancellationTokenSource();
         try
         {
-            await using var app = create();
-            await app.RunAsync();
+            await using var app = await BuildAsync(create, stop);
+            await app.RunAsync(stop.Token);
+            return 0;
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
             return 0;
         }
         catch (OptionsValidationException e)
@@ -35,6 +41,20 @@ public static class ServiceHost
         catch (IOException e) when (e.InnerException is AddressInUseException)
         {
             return await FailAsync([e.Message]);
+        }
+    }
+
+    /// <summary>Until the service runs nothing else listens to signals, and the first process of a container would never end.</summary>
+    private static async Task<WebApplication> BuildAsync(Func<CancellationToken, Task<WebApplication>> create, CancellationTokenSource stop)
+    {
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        return await create(stop.Token);
+
+        void Stop(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            stop.Cancel();
         }
     }
 

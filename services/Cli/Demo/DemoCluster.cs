@@ -159,6 +159,7 @@ internal sealed class DemoCluster : IAsyncDisposable
 
         // All is compiled while it is first used, here by a dozen services at once.
         settings["Blob:ResolveBudget"] = "00:00:05";
+        settings["Kubernetes:Enabled"] = "false";
         builder.Configuration.AddInMemoryCollection(settings);
     };
 

@@ -59,6 +59,9 @@ internal sealed record Lease(NodeIdentity Node, long Epoch, DateTimeOffset Expir
     /// <summary>The lease after a sign of life; it never becomes shorter.</summary>
     public Lease Renew(NodeIdentity node, DateTimeOffset expiresAt) => this with { Node = node, ExpiresAt = expiresAt > ExpiresAt ? expiresAt : ExpiresAt };
 
+    /// <summary>The lease after somebody else has found that the node is lost. The node's next sign of life renews it, and nothing has to be sent again.</summary>
+    public Lease End(DateTimeOffset now) => ExpiresAt > now ? this with { ExpiresAt = now } : this;
+
     /// <summary>The lease after a delta has been applied.</summary>
     public Lease Apply(DeltaEvent delta)
     {

@@ -10,6 +10,7 @@ internal sealed class LeaseBook(
     DocumentCache cache,
     ConflictBackoff backoff,
     IOptions<ResolverOptions> options,
+    TimeProvider time,
     ILogger<LeaseBook> logger)
 {
     /// <summary>For how many lease durations the store remembers a node that is silent, so that it can come back without a snapshot.</summary>
@@ -57,6 +58,21 @@ internal sealed class LeaseBook(
 
             await backoff.WaitAsync(attempt, cancellation);
         }
+    }
+
+    /// <summary>Ends the node's lease, if it has one.</summary>
+    /// <returns>Whether it counted as alive until now.</returns>
+    /// <exception cref="StoreUnavailableException">The store does not answer, or others always come first.</exception>
+    public async Task<bool> EndAsync(LeaseHolder node, CancellationToken cancellation)
+    {
+        if (await FindAsync(node.Location, node.Name, cancellation) is not { } found)
+        {
+            return false;
+        }
+
+        var now = time.GetUtcNow();
+        await UpdateAsync(node.Location, node.Name, lease => (lease ?? found).End(now), cancellation);
+        return found.IsAlive(now);
     }
 }
 

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Store;
@@ -9,7 +8,7 @@ namespace SpegelDapr.Resolver.Resolving;
 /// Says whether a node is alive and in reach, by which a blob tells its peers from strangers: 200 with a <see cref="NodeAnswer"/>, and 503 while
 /// the store is away.
 /// </summary>
-internal sealed class NodeEndpoint(LeaseBook leases, IOptions<ResolverOptions> options, TimeProvider time)
+internal sealed class NodeEndpoint(LeaseBook leases, Reach reach, TimeProvider time)
 {
     /// <summary>Maps the method.</summary>
     public void Map(IEndpointRouteBuilder endpoints) => endpoints.MapGet(NodeAnswer.Route, HandleAsync);
@@ -32,7 +31,7 @@ internal sealed class NodeEndpoint(LeaseBook leases, IOptions<ResolverOptions> o
     }
 
     private async Task<NodeIdentity?> FindAsync(LeaseHolder node, CancellationToken cancellation) =>
-        options.Value.Locations.Contains(node.Location)
+        reach.Locations.Contains(node.Location)
         && (await leases.RecallAsync([node], cancellation)).TryGetValue(node, out var lease)
         && lease.IsAlive(time.GetUtcNow())
             ? lease.Node

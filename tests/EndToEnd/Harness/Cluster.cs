@@ -35,6 +35,7 @@ internal sealed class Cluster : IAsyncDisposable
             ["Telemetry__Url"] = $"http://127.0.0.1:{FreePorts.Next()}",
             ["Resolver__Region"] = location.Region,
             ["Resolver__Zone"] = location.Zone,
+            ["Kubernetes__Enabled"] = "false",
             ["Resolver__LeaseDuration"] = LeaseDuration.ToString(),
             ["DAPR_HTTP_PORT"] = daprHttp.ToString(CultureInfo.InvariantCulture),
             ["DAPR_GRPC_PORT"] = daprGrpc.ToString(CultureInfo.InvariantCulture),

@@ -209,6 +209,7 @@ internal sealed class InProcessZone : IAsyncDisposable
         settings["Telemetry:Url"] = $"http://127.0.0.1:{FreePorts.Next()}";
         settings["DAPR_HTTP_PORT"] = sidecar.HttpPort.ToString(CultureInfo.InvariantCulture);
         settings["DAPR_GRPC_PORT"] = sidecar.GrpcPort.ToString(CultureInfo.InvariantCulture);
+        settings["Kubernetes:Enabled"] = "false";
         settings["Logging:LogLevel:Default"] = "None";
         return new InProcessService(sidecar, () => create(builder => builder.Configuration.AddInMemoryCollection(settings)));
     }

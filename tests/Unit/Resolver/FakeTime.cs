@@ -18,4 +18,16 @@ internal static class FakeTime
 
         return await task;
     }
+
+    /// <summary>Lets fake time pass, little by little, until something holds.</summary>
+    public static async Task UntilAsync(this FakeTimeProvider time, Func<bool> condition)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        while (!condition())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < Deadline, "It has not happened in time.");
+            time.Advance(TimeSpan.FromMilliseconds(5));
+            await Task.Delay(TimeSpan.FromMilliseconds(1));
+        }
+    }
 }

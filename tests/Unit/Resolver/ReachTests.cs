@@ -1,6 +1,8 @@
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Resolver;
 
@@ -44,11 +46,13 @@ public sealed class ReachTests
     }
 
     [Theory]
-    [InlineData("*", "eu/a eu/b")]
-    [InlineData("eu/b us/x", "eu/b")]
-    public void What_is_outside_the_boundary_is_never_in_it(string entries, string locations)
+    [InlineData("*", "zone", "eu/a")]
+    [InlineData("*", "region", "eu/a eu/b")]
+    [InlineData("eu/a eu/b us/x", "zone", "eu/a")]
+    [InlineData("eu/b us/x", "region", "eu/b")]
+    public void What_is_outside_the_boundary_is_never_in_it(string entries, string boundary, string locations)
     {
-        var reach = Create(entries, location => location.Region == "eu");
+        var reach = Create(entries, new ZoneOptions { Mode = "isolated", Boundary = boundary });
 
         reach.Seen(Locations("us/x us/y eu/b"));
 
@@ -89,7 +93,7 @@ public sealed class ReachTests
         await moving.FirstSeen;
     }
 
-    private static Reach Create(string entries, Func<Location, bool>? isInside = null)
+    private static Reach Create(string entries, ZoneOptions? zones = null)
     {
         var options = new ResolverOptions { Region = "eu", Zone = "a" };
         foreach (var entry in entries.Split(' ', StringSplitOptions.RemoveEmptyEntries))
@@ -97,7 +101,7 @@ public sealed class ReachTests
             options.Reach.Add(entry);
         }
 
-        return new Reach(Options.Create(options), isInside);
+        return new Reach(Options.Create(options), Options.Create(zones ?? new()), NullLogger<Reach>.Instance);
     }
 
     private static IEnumerable<Location> Locations(string text) => text.Split(' ').Select(Location.Parse);

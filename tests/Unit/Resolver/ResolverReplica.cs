@@ -12,6 +12,7 @@ using SpegelDapr.Resolver.Events;
 using SpegelDapr.Resolver.Holders;
 using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Store;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Resolver;
 
@@ -33,11 +34,12 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
         var metrics = new ResolverMetrics(_meters.GetRequiredService<IMeterFactory>());
         var backoff = new ConflictBackoff(metrics, time);
         _cache = new DocumentCache(store, options, time, NullLogger<DocumentCache>.Instance);
-        Leases = new LeaseBook(store, _cache, backoff, options, NullLogger<LeaseBook>.Instance);
+        Leases = new LeaseBook(store, _cache, backoff, options, time, NullLogger<LeaseBook>.Instance);
         _holders = new HolderBook(_cache, Leases, time);
         _writer = new HolderWriter(store, _cache, Leases, backoff, options, time, NullLogger<HolderWriter>.Instance);
         var snapshots = new SnapshotRequests(Leases, this, metrics, time, this, NullLogger<SnapshotRequests>.Instance);
-        _endpoint = new EventEndpoint(new Reach(options), new EventApplier(Leases, _writer, snapshots, options, time), metrics, time, NullLogger<EventEndpoint>.Instance);
+        var reach = new Reach(options, Options.Create(new ZoneOptions()), NullLogger<Reach>.Instance);
+        _endpoint = new EventEndpoint(reach, new EventApplier(Leases, _writer, snapshots, options, time), metrics, time, NullLogger<EventEndpoint>.Instance);
     }
 
     public static Location Location => Location.Default;

@@ -12,6 +12,7 @@ using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
 using SpegelDapr.Resolver.Store;
 using SpegelDapr.Unit.Blob;
+using SpegelDapr.Unit.Kubernetes;
 
 namespace SpegelDapr.Unit.Resolver;
 
@@ -186,7 +187,26 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         Assert.Equal(Subscriptions, await _http.GetStringAsync("/dapr/subscribe"));
     }
 
+    [Fact]
+    public async Task With_Kubernetes_a_node_that_is_not_ready_is_no_longer_offered()
+    {
+        await using var kubernetes = await FakeApiServer.StartAsync();
+        kubernetes.Put("node-b", "eu", "b");
+        await DisposeAppAsync();
+        await StartAsync(("Kubernetes:Enabled", "true"), ("Kubernetes:Kubeconfig", kubernetes.Kubeconfig));
+        await DeliverAsync("/v1/events/eu/b", Snapshot(Layer));
+        Assert.Single((await ResolveAsync(Layer)).Keys[0].Holders);
+
+        kubernetes.Put("node-b", "eu", "b", "False");
+
+        for (var deadline = DateTime.UtcNow.AddSeconds(20); (await ResolveAsync(Layer)).Keys[0].Holders.Count > 0; await Task.Delay(20))
+        {
+            Assert.True(DateTime.UtcNow < deadline, "The node is still offered.");
+        }
+    }
+
     [Theory]
+    [InlineData("Kubernetes:Kubeconfig", "/no/such/file")]
     [InlineData("Resolver:Zone", "No Zone")]
     [InlineData("Resolver:Region", "")]
     [InlineData("Resolver:Reach:0", "eu")]
@@ -265,6 +285,7 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
                     ["Resolver:Zone"] = "a",
                     ["Resolver:Reach:0"] = "eu/a",
                     ["Resolver:Reach:1"] = "eu/b",
+                    ["Kubernetes:Enabled"] = "false",
                     ["Logging:LogLevel:Default"] = "None",
                 });
                 builder.Configuration.AddInMemoryCollection(settings.ToDictionary(setting => setting.Key, setting => (string?)setting.Value));

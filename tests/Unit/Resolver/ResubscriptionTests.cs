@@ -8,6 +8,7 @@ using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
 using SpegelDapr.Resolver.Subscribing;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Resolver;
 
@@ -54,7 +55,7 @@ public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
     [Fact]
     public async Task What_is_outside_the_boundary_is_never_subscribed_to()
     {
-        var replica = await StartAsync([Own], location => location.Region == "eu");
+        var replica = await StartAsync([Own], new ZoneOptions { Mode = "isolated", Boundary = "region" });
 
         replica.Reach.Seen([Own, Far]);
         replica.Reach.Seen([Own, Far, Near]);
@@ -157,10 +158,10 @@ public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
     }
 
     /// <summary>A replica that has seen the nodes of its own zone, and whose sidecar has subscribed to these locations.</summary>
-    private async Task<Replica> StartAsync(Location[] subscribed, Func<Location, bool>? isInside = null)
+    private async Task<Replica> StartAsync(Location[] subscribed, ZoneOptions? zones = null)
     {
         var options = Options.Create(new ResolverOptions { Region = Own.Region, Zone = Own.Zone, Reach = { "*" } });
-        var reach = new Reach(options, isInside);
+        var reach = new Reach(options, Options.Create(zones ?? new()), NullLogger<Reach>.Instance);
         var sidecar = new FakeSidecar(reach, subscribed);
         var replica = new Replica(reach, sidecar, new Resubscription(
             reach,
