@@ -2,6 +2,7 @@
 # The zone lab's network: zones of machines out of network namespaces, with links that are limited, counted and cut. Run with --help.
 set -euo pipefail
 
+PATH=$PATH:/usr/sbin:/sbin
 prefix=spegel-dapr-lab
 default_rate=1000
 
@@ -132,7 +133,8 @@ add_zone() {
 up() {
   local owner=$PPID
   if [ "${1:-}" = --owner ]; then
-    owner=${2:-}
+    [ $# -gt 1 ] || fail "up: give the process that --owner means"
+    owner=$2
     shift 2
   fi
   [ $# -gt 0 ] || fail "up: give zones and their numbers of nodes, such as zone-a=2"
