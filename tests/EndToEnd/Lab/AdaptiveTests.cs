@@ -74,8 +74,8 @@ public sealed class AdaptiveTests(AdaptiveTests.Fixture fixture) : LabTests(fixt
         {
             image = await PushLayersAsync();
             await HoldAsync(image, Holder, Asker);
-            var crossed = (await PulledAsync(Asker, () => Asker.Containerd.PullAsync(image.Reference)))[Tier.SameRegion];
-            shares.Add(crossed / image.BlobBytes);
+            var crossed = await GrowthAsync(Lab.BytesBetweenZonesAsync, () => Asker.Containerd.PullAsync(image.Reference));
+            shares.Add(crossed / (double)image.BlobBytes);
             if (shares.TakeLast(Settled).Count(share => share > 0.5 == fromZone) >= Settled - 1 && shares.Count >= Settled)
             {
                 return;

@@ -47,9 +47,9 @@ public sealed class IsolatedTests(IsolatedTests.Fixture fixture) : LabTests(fixt
         var asContainerd = await AskAsync(ZoneB.Nodes[0], holder, image, claim: null);
 
         Assert.Equal((HttpStatusCode.OK, image.Layers.Single().Size), (neighbour.Status, neighbour.Body.Length));
-        Assert.All([asItself, asNeighbour, asContainerd], answer =>
+        Assert.All(new[] { asItself, asNeighbour, asContainerd }, answer =>
         {
-            Assert.Contains(answer.Status, [HttpStatusCode.Forbidden, HttpStatusCode.NotFound]);
+            Assert.True(answer.Status is HttpStatusCode.Forbidden or HttpStatusCode.NotFound, $"The answer is {answer.Status}.");
             Assert.InRange(answer.Body.Length, 0, 1024);
         });
     }
@@ -75,7 +75,7 @@ public sealed class IsolatedTests(IsolatedTests.Fixture fixture) : LabTests(fixt
         Assert.Equal("DROP", await DeliverAsync(ZoneA, route: ZoneA.Location, topic: ZoneB.Location, forged));
         Assert.Null(await DeliverAsync(ZoneA, route: ZoneB.Location, topic: ZoneB.Location, forged));
 
-        Assert.Equal(2, await DropsAsync(ZoneA) - dropsBefore);
+        await Eventually.HoldsAsync("both are counted", async () => await DropsAsync(ZoneA) - dropsBefore == 2);
         await AssertNobodyHoldsAsync(ZoneA, forged);
     }
 
