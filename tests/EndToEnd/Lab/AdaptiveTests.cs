@@ -74,8 +74,9 @@ public sealed class AdaptiveTests(AdaptiveTests.Fixture fixture) : LabTests(fixt
         {
             image = await PushLayersAsync();
             await HoldAsync(image, Holder, Asker);
-            var crossed = await GrowthAsync(Lab.BytesBetweenZonesAsync, () => Asker.Containerd.PullAsync(image.Reference));
-            shares.Add(crossed / (double)image.BlobBytes);
+            var before = await Lab.BytesBetweenZonesAsync();
+            await Asker.Containerd.PullAsync(image.Reference);
+            shares.Add((await Lab.BytesBetweenZonesAsync() - before) / (double)image.BlobBytes);
             if (shares.TakeLast(Settled).Count(share => share > 0.5 == fromZone) >= Settled - 1 && shares.Count >= Settled)
             {
                 return;

@@ -1,4 +1,3 @@
-using SpegelDapr.Contracts;
 using SpegelDapr.EndToEnd.Harness;
 
 namespace SpegelDapr.EndToEnd.Lab;
@@ -7,6 +6,9 @@ namespace SpegelDapr.EndToEnd.Lab;
 public abstract class LabTests
 {
     private protected const long MiB = 1024 * 1024;
+
+    /// <summary>Beside layers a link may carry one part in so many of an image.</summary>
+    private const int MostControlShare = 100;
 
     private protected LabTests(ZoneLabFixture fixture) => Lab = fixture.Lab;
 
@@ -30,34 +32,30 @@ public abstract class LabTests
         }
     }
 
-    /// <summary>How many bytes <paramref name="measure"/> has grown by meanwhile.</summary>
-    private protected static async Task<long> GrowthAsync(Func<Task<long>> measure, Func<Task> meanwhile)
+    /// <summary>Pulls an image, and asserts by the links' counters that it comes from one place alone.</summary>
+    /// <param name="asker">Who pulls it.</param>
+    /// <param name="image">The image.</param>
+    /// <param name="source">The zone that it must come from; null for upstream.</param>
+    private protected async Task AssertComesFromAsync(Node asker, TestImage image, Zone? source)
     {
-        var before = await measure();
-        await meanwhile();
-        return await measure() - before;
-    }
-
-    /// <summary>What a node has pulled from each tier meanwhile.</summary>
-    private protected static async Task<IReadOnlyDictionary<Tier, double>> PulledAsync(Node node, Func<Task> meanwhile)
-    {
-        var tiers = new[] { Tier.SameZone, Tier.SameRegion, Tier.CrossRegion };
-        var before = new Dictionary<Tier, double>();
-        foreach (var tier in tiers)
+        var here = Lab.Cluster.Zones.Single(zone => zone.Nodes.Contains(asker));
+        var elsewhere = Lab.Cluster.Zones.Where(zone => zone != here).ToList();
+        async Task<IReadOnlyList<(Zone? From, long Bytes)>> MeasureAsync()
         {
-            before[tier] = await node.ServedAsync(tier);
+            var sent = elsewhere.Select(async zone => ((Zone?)zone, (await Lab.BytesAsync(zone, LabLink.Zones)).Sent));
+            return [(null, (await Lab.BytesAsync(here, LabLink.Upstream)).Received), .. await Task.WhenAll(sent)];
         }
 
-        await meanwhile();
-        var pulled = new Dictionary<Tier, double>();
-        foreach (var tier in tiers)
-        {
-            pulled[tier] = await node.ServedAsync(tier) - before[tier];
-        }
+        var before = await MeasureAsync();
+        await asker.Containerd.PullAsync(image.Reference);
+        var came = (await MeasureAsync()).Zip(before, (after, earlier) => (after.From, Bytes: after.Bytes - earlier.Bytes)).ToList();
 
-        return pulled;
+        var offered = (await asker.ResolveAsync(image.Blobs[^1].Digest))?.Keys[0].Holders.Select(holder => holder.Node.Name) ?? [];
+        Assert.True(
+            came.All(link => link.From == source ? link.Bytes >= image.BlobBytes : link.Bytes <= image.BlobBytes / MostControlShare),
+            $"{image.BlobBytes} bytes were to come from {Name(source)}, but "
+            + $"{string.Join(", ", came.Select(link => $"{link.Bytes} from {Name(link.From)}"))}. Offered are {string.Join(", ", offered)}.");
     }
 
-    /// <summary>At most what control traffic may take of a link while an image is pulled.</summary>
-    private protected static void AssertCarriedNoLayer(long bytes, TestImage image) => Assert.InRange(bytes, 0, image.BlobBytes / 100);
+    private static string Name(Zone? source) => source?.Location.ToString() ?? "upstream";
 }

@@ -15,6 +15,9 @@ internal enum LabLink
     Upstream,
 }
 
+/// <summary>What has come into a zone by a link, and what has gone out by it.</summary>
+internal readonly record struct LinkBytes(long Received, long Sent);
+
 /// <summary>A zone of a lab to be.</summary>
 /// <param name="Location">Where it is.</param>
 /// <param name="Nodes">How many nodes it has.</param>
@@ -67,18 +70,18 @@ internal sealed class ZoneLab : IAsyncDisposable
         }
     }
 
-    /// <summary>The bytes that have come into a zone by a link and gone out by it, as the interface counts them.</summary>
-    public async Task<long> BytesAsync(Zone zone, LabLink link)
+    /// <summary>What a zone's link has carried, as its interface counts it.</summary>
+    public async Task<LinkBytes> BytesAsync(Zone zone, LabLink link)
     {
         var json = await ExternalProcess.RunAsync("ip", ["-n", $"{_name}.{zone.Location.Zone}", "-json", "-statistics", "link", "show", "dev", Name(link)]);
         using var links = JsonDocument.Parse(json);
         var counters = links.RootElement[0].GetProperty("stats64");
-        return counters.GetProperty("rx").GetProperty("bytes").GetInt64() + counters.GetProperty("tx").GetProperty("bytes").GetInt64();
+        return new LinkBytes(counters.GetProperty("rx").GetProperty("bytes").GetInt64(), counters.GetProperty("tx").GetProperty("bytes").GetInt64());
     }
 
-    /// <summary>The bytes that have gone from zone to zone.</summary>
+    /// <summary>The bytes that have come from zone to zone.</summary>
     public async Task<long> BytesBetweenZonesAsync() =>
-        (await Task.WhenAll(Cluster.Zones.Select(zone => BytesAsync(zone, LabLink.Zones)))).Sum() / 2;
+        (await Task.WhenAll(Cluster.Zones.Select(zone => BytesAsync(zone, LabLink.Zones)))).Sum(link => link.Received);
 
     /// <summary>Limits a link of a zone, to and fro; also while it is in use.</summary>
     public Task LimitAsync(Zone zone, LabLink link, int megabitsPerSecond) =>
