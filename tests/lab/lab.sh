@@ -140,7 +140,8 @@ up() {
   [ $# -gt 0 ] || fail "up: give zones and their numbers of nodes, such as zone-a=2"
   zones=("$@")
   for zone in "${zones[@]}"; do
-    [[ $zone =~ ^[a-z0-9][-a-z0-9]{0,13}=([1-9]|[1-9][0-9])$ ]] || fail "up: '$zone' is no ZONE=NODES: a name of at most 14 letters, digits and dashes, and 1 to 99 nodes"
+    [[ $zone =~ ^[a-z0-9][-a-z0-9]{0,13}=([1-9]|[1-9][0-9])$ ]] ||
+      fail "up: '$zone' is no ZONE=NODES: a name of at most 14 letters, digits and dashes, and 1 to 99 nodes"
   done
   local start
   start=$(start_of "$owner") || fail "up: there is no process '$owner' to own the lab"

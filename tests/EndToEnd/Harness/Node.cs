@@ -122,7 +122,8 @@ internal sealed class Node : IAsyncDisposable
     public Task IsOfferedAsync(IEnumerable<ContentKey> keys, TimeSpan? deadline = null, Node? asker = null) =>
         Eventually.HoldsAsync(
             $"what {Identity.Name} holds is offered to {(asker ?? this).Identity.Name}",
-            async () => await (asker ?? this).ResolveAsync([.. keys]) is { } answer && answer.Keys.All(key => key.Holders.Any(holder => holder.Node.Name == Identity.Name)),
+            async () => await (asker ?? this).ResolveAsync([.. keys]) is { } answer
+                && answer.Keys.All(key => key.Holders.Any(holder => holder.Node.Name == Identity.Name)),
             deadline);
 
     /// <summary>Waits until the resolver offers none of <paramref name="keys"/> from this node. Another node's sidecar asks: this one may be gone.</summary>

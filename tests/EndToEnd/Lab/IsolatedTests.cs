@@ -115,8 +115,10 @@ public sealed class IsolatedTests(IsolatedTests.Fixture fixture) : LabTests(fixt
         using var http = zone.Machine.CreateClient();
         using var response = await http.PostAsJsonAsync(
             new Uri(zone.App, $"v1/events/{route}"),
-            new { specversion = "1.0", type = forged.Type, topic = LayerTopics.Events(topic), data = JsonSerializer.SerializeToElement(forged, ContractsJson.Default.SnapshotEvent) });
-        return response.StatusCode == HttpStatusCode.NotFound ? null : (await response.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("status").GetString();
+            new CloudEvent(forged.Type, LayerTopics.Events(topic), JsonSerializer.SerializeToElement(forged, ContractsJson.Default.SnapshotEvent)));
+        return response.StatusCode == HttpStatusCode.NotFound
+            ? null
+            : (await response.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("status").GetString();
     }
 
     private static async Task<double> DropsAsync(Zone zone)

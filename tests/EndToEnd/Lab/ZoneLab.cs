@@ -48,7 +48,9 @@ internal sealed class ZoneLab : IAsyncDisposable
         var name = lines[0];
         try
         {
-            var machines = lines.Skip(1).Select(line => line.Split(' ')).ToDictionary(parts => parts[0], parts => Machine.InNamespace(parts[1], $"{name}.{parts[0]}"));
+            var machines = lines.Skip(1)
+                .Select(line => line.Split(' '))
+                .ToDictionary(parts => parts[0], parts => Machine.InNamespace(parts[1], $"{name}.{parts[0]}"));
             var plan = new ClusterPlan(
                 machines["upstream"],
                 machines["control"],
