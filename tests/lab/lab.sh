@@ -94,13 +94,13 @@ add_machine() {
   ip -n "$lab.$zone" link set "$port" master bridge
   ip -n "$lab.$machine" address add "10.0.$number.$host/24" dev eth0
   ip -n "$lab.$machine" route add default via "10.0.$number.1"
-  echo "$machine 10.0.$number.$host"
+  machines+=("$machine 10.0.$number.$host")
 }
 
 add_server() {
   add_namespace "$1"
   ip -n "$lab.$1" address add "$2/32" dev lo
-  echo "$1 $2"
+  machines+=("$1 $2")
 }
 
 add_zone() {
@@ -148,7 +148,7 @@ up() {
   sweep
   lab=$prefix-$owner-$start-$$
   trap 'remove "$lab"' EXIT
-  echo "$lab"
+  machines=()
   add_namespace backbone
   ip -n "$lab.backbone" link add bridge type bridge
   ip -n "$lab.backbone" link set bridge up
@@ -158,6 +158,7 @@ up() {
     add_zone "${zones[i - 1]%=*}" "${zones[i - 1]#*=}" "$i"
   done
   trap - EXIT
+  printf '%s\n' "$lab" "${machines[@]}"
 }
 
 # limit ZONE LINK MBIT: tc limits what leaves an interface, so both ends of the link. The bucket holds 10 ms, the queue 50.
