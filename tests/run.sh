@@ -5,7 +5,8 @@
 # done; otherwise their tests are skipped and say so. With CI=true nothing is skipped.
 set -euo pipefail
 
-programs=(containerd:containerd ctr:containerd docker-registry:docker-registry redis-server:redis-server skopeo:skopeo)
+programs=(containerd:containerd ctr:containerd docker-registry:docker-registry redis-server:redis-server skopeo:skopeo ip:iproute2 tc:iproute2
+  nsenter:util-linux)
 
 usage() {
   cat <<'TEXT'
@@ -14,7 +15,7 @@ Usage: tests/run.sh [PROJECT...]
 Builds the solution and runs the tests of the projects named, by default all:
   Unit        parsers, services and protocols, no other program needed
   LocalDapr   conformance of the embedded Dapr runtime; DAPRD_PATH=/path/to/daprd runs it against that daprd
-  EndToEnd    real containerd daemons, a registry and Redis on this machine (needs root)
+  EndToEnd    real containerd daemons, a registry and Redis on this machine, also in zones of network namespaces (needs root)
 TEXT
 }
 
@@ -38,6 +39,8 @@ cleanup() {
       kill -KILL "$pid" 2>/dev/null || true
     fi
   done
+  # Their labs have lost their owner now.
+  [ "$(id -u)" != 0 ] || tests/lab/lab.sh sweep || true
   rm -rf "$results"
 }
 trap cleanup EXIT

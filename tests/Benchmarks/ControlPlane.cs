@@ -99,7 +99,7 @@ internal static class ControlPlane
         }
 
         var (app, http, grpc) = (FreePorts.Next(), FreePorts.Next(), FreePorts.Next());
-        await using var sidecar = cluster.Sidecar("layout-sidecar", DaprNames.Discovery(asker.Identity.Location.Zone), app, http, grpc);
+        await using var sidecar = cluster.Sidecar("layout-sidecar", DaprNames.Discovery(asker.Identity.Location.Zone), Machine.Local, app, http, grpc);
         await using var discovery = new ServiceProcess("layout-discovery", cluster.Directory.Path, "SpegelDapr.Discovery", [], new Dictionary<string, string>
         {
             ["Node__Name"] = "layout-node",

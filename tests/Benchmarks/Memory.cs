@@ -32,6 +32,6 @@ internal static class Memory
         ("the blob that serves", ResidentMemory.PeakOf(cluster.Nodes[0].Blob.Id)),
         ("the blob that pulls", ResidentMemory.PeakOf(cluster.Nodes[1].Blob.Id)),
         ("discovery", ResidentMemory.PeakOf(cluster.Nodes[0].Discovery.Id)),
-        ("the resolver", ResidentMemory.PeakOf(cluster.Resolver.Id)),
+        ("the resolver", ResidentMemory.PeakOf(cluster.Zones[0].Resolver.Id)),
     ];
 }

@@ -6,11 +6,14 @@ using SpegelDapr.EndToEnd.Harness;
 Console.Error.WriteLine("Figures of a debug build mean nothing: run with -c Release.");
 return 2;
 #else
-var groups = new Dictionary<string, Func<Cluster, Task<IReadOnlyList<Figure>>>>
+Cluster? cluster = null;
+async Task<Cluster> SharedAsync() => cluster ??= await Cluster.StartAsync(nodes: 2);
+var groups = new Dictionary<string, Func<Task<IReadOnlyList<Figure>>>>
 {
-    ["memory"] = Memory.MeasureAsync,
-    ["data-plane"] = DataPlane.MeasureAsync,
-    ["control-plane"] = ControlPlane.MeasureAsync,
+    ["memory"] = async () => await Memory.MeasureAsync(await SharedAsync()),
+    ["data-plane"] = async () => await DataPlane.MeasureAsync(await SharedAsync()),
+    ["control-plane"] = async () => await ControlPlane.MeasureAsync(await SharedAsync()),
+    ["modes"] = Modes.MeasureAsync,
 };
 if (args.FirstOrDefault(arg => !groups.ContainsKey(arg)) is { } unknown)
 {
@@ -18,12 +21,21 @@ if (args.FirstOrDefault(arg => !groups.ContainsKey(arg)) is { } unknown)
     return 2;
 }
 
-await using var cluster = await Cluster.StartAsync(nodes: 2);
 var figures = new List<Figure>();
-foreach (var (name, measure) in groups.Where(group => args.Length == 0 || args.Contains(group.Key)))
+try
 {
-    Console.Error.WriteLine($"Measuring {name} …");
-    figures.AddRange(await measure(cluster));
+    foreach (var (name, measure) in groups.Where(group => args.Length == 0 || args.Contains(group.Key)))
+    {
+        Console.Error.WriteLine($"Measuring {name} …");
+        figures.AddRange(await measure());
+    }
+}
+finally
+{
+    if (cluster is not null)
+    {
+        await cluster.DisposeAsync();
+    }
 }
 
 var table = new Table().Border(TableBorder.Simple).AddColumns("figure", "measured", "must reach", "");

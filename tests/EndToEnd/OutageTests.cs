@@ -11,10 +11,10 @@ public sealed class OutageTests() : ClusterTests(nodes: 2)
     public Task Redis_stops_and_comes_back() => PullThroughOutageAsync(Cluster.Redis.StopAsync, Cluster.Redis.StartAsync);
 
     [RealFact]
-    public Task The_resolver_stops_and_comes_back() => PullThroughOutageAsync(Cluster.Resolver.KillAsync, () => Started(Cluster.Resolver));
+    public Task The_resolver_stops_and_comes_back() => PullThroughOutageAsync(Cluster.Zones[0].Resolver.KillAsync, () => Started(Cluster.Zones[0].Resolver));
 
     [RealFact]
-    public Task The_resolvers_sidecar_stops_and_comes_back() => PullThroughOutageAsync(Cluster.ResolverSidecar.KillAsync, () => Started(Cluster.ResolverSidecar));
+    public Task The_resolvers_sidecar_stops_and_comes_back() => PullThroughOutageAsync(Cluster.Zones[0].ResolverSidecar.KillAsync, () => Started(Cluster.Zones[0].ResolverSidecar));
 
     [RealFact]
     public Task The_nodes_sidecar_stops_and_comes_back() => PullThroughOutageAsync(Second.Sidecar.KillAsync, () => Started(Second.Sidecar));
@@ -23,7 +23,7 @@ public sealed class OutageTests() : ClusterTests(nodes: 2)
     public async Task A_resolver_that_hangs_costs_a_pull_no_more_than_its_budget()
     {
         var image = await Cluster.Images.PushAsync([MiB, MiB, MiB]);
-        Cluster.Resolver.Freeze();
+        Cluster.Zones[0].Resolver.Freeze();
         try
         {
             using var http = new HttpClient();
@@ -36,7 +36,7 @@ public sealed class OutageTests() : ClusterTests(nodes: 2)
         }
         finally
         {
-            Cluster.Resolver.Thaw();
+            Cluster.Zones[0].Resolver.Thaw();
         }
     }
 

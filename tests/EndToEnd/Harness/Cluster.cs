@@ -1,12 +1,9 @@
 using System.Globalization;
-using SpegelDapr.Contracts;
-using SpegelDapr.LocalDapr;
 
 namespace SpegelDapr.EndToEnd.Harness;
 
 /// <summary>
-/// One zone on this machine: docker-registry, Redis, a resolver and some nodes, all real programs of their own. LocalDapr stands in for
-/// daprd, one process for each sidecar.
+/// Zones with docker-registry and Redis, all real programs of their own. LocalDapr stands in for daprd, one process for each sidecar.
 /// </summary>
 internal sealed class Cluster : IAsyncDisposable
 {
@@ -18,32 +15,20 @@ internal sealed class Cluster : IAsyncDisposable
 
     private readonly string _components;
 
-    private Cluster(int nodes)
+    private Cluster(ClusterPlan plan)
     {
-        Registry = new Registry(Directory);
-        Redis = new Redis(Directory);
+        Directory = new TestDirectory(plan.Name);
+        Settings = plan.Settings;
+        Registry = new Registry(Directory, plan.Registry);
+        Redis = new Redis(Directory, plan.Redis);
         Images = new TestImages(Directory, Registry);
-        _components = Redis.WriteComponents();
-        var location = Location.Parse("test/zone-a");
-        var app = FreePorts.Next();
-        var daprHttp = FreePorts.Next();
-        var daprGrpc = FreePorts.Next();
-        ResolverSidecar = Sidecar("resolver-sidecar", DaprNames.Resolver(location.Zone), app, daprHttp, daprGrpc);
-        Resolver = new ServiceProcess("resolver", Directory.Path, "SpegelDapr.Resolver", [], new Dictionary<string, string>
-        {
-            ["App__Url"] = $"http://127.0.0.1:{app}",
-            ["Telemetry__Url"] = $"http://127.0.0.1:{FreePorts.Next()}",
-            ["Resolver__Region"] = location.Region,
-            ["Resolver__Zone"] = location.Zone,
-            ["Kubernetes__Enabled"] = "false",
-            ["Resolver__LeaseDuration"] = LeaseDuration.ToString(),
-            ["DAPR_HTTP_PORT"] = daprHttp.ToString(CultureInfo.InvariantCulture),
-            ["DAPR_GRPC_PORT"] = daprGrpc.ToString(CultureInfo.InvariantCulture),
-        });
-        Nodes = [.. Enumerable.Range(1, nodes).Select(i => new Node($"node-{i}", location, this))];
+        _components = Redis.WriteComponents(plan.TopicScopes());
+        Zones = [.. plan.Zones.Select(zone => new Zone(zone, this))];
     }
 
-    public TestDirectory Directory { get; } = new();
+    public TestDirectory Directory { get; }
+
+    public IReadOnlyDictionary<string, string> Settings { get; }
 
     public Registry Registry { get; }
 
@@ -51,22 +36,22 @@ internal sealed class Cluster : IAsyncDisposable
 
     public TestImages Images { get; }
 
-    public ServiceProcess Resolver { get; }
+    public IReadOnlyList<Zone> Zones { get; }
 
-    public ServiceProcess ResolverSidecar { get; }
+    /// <summary>The nodes of all zones.</summary>
+    public IReadOnlyList<Node> Nodes => [.. Zones.SelectMany(zone => zone.Nodes)];
 
-    public IReadOnlyList<Node> Nodes { get; }
+    /// <summary>Starts one zone on this machine.</summary>
+    public static Task<Cluster> StartAsync(int nodes) => StartAsync(ClusterPlan.OneZone(nodes));
 
-    public static async Task<Cluster> StartAsync(int nodes)
+    /// <summary>Starts what is planned; when this returns, all nodes can resolve.</summary>
+    public static async Task<Cluster> StartAsync(ClusterPlan plan)
     {
-        var cluster = new Cluster(nodes);
+        var cluster = new Cluster(plan);
         try
         {
             await Task.WhenAll(cluster.Registry.StartAsync(), cluster.Redis.StartAsync());
-            cluster.ResolverSidecar.Start();
-            cluster.Resolver.Start();
-            await Task.WhenAll(cluster.Nodes.Select(node => node.StartAsync()));
-            await Task.WhenAll(cluster.Nodes.Select(node => node.CanResolveAsync()));
+            await Task.WhenAll(cluster.Zones.Select(zone => zone.StartAsync()));
             return cluster;
         }
         catch
@@ -77,25 +62,27 @@ internal sealed class Cluster : IAsyncDisposable
     }
 
     /// <summary>A sidecar as a process of its own.</summary>
-    public ServiceProcess Sidecar(string name, string appId, int appPort, int httpPort, int grpcPort) => new(
+    public ServiceProcess Sidecar(string name, string appId, Machine machine, int appPort, int httpPort, int grpcPort, string appAddress = "127.0.0.1") => new(
         name,
         Directory.Path,
         "SpegelDapr.LocalDapr",
         [
             "--app-id", appId,
             "--app-port", appPort.ToString(CultureInfo.InvariantCulture),
+            "--app-channel-address", appAddress,
             "--dapr-http-port", httpPort.ToString(CultureInfo.InvariantCulture),
             "--dapr-grpc-port", grpcPort.ToString(CultureInfo.InvariantCulture),
             "--resources-path", _components,
             "--resolution-dir", Directory.Sub("names"),
         ],
-        new Dictionary<string, string>());
+        new Dictionary<string, string>(),
+        machine);
 
     public async ValueTask DisposeAsync()
     {
         try
         {
-            await Task.WhenAll(((IEnumerable<IAsyncDisposable>)[.. Nodes, Resolver, ResolverSidecar, Redis, Registry]).Select(part => part.DisposeAsync().AsTask()));
+            await Task.WhenAll(((IEnumerable<IAsyncDisposable>)[.. Zones, Redis, Registry]).Select(part => part.DisposeAsync().AsTask()));
         }
         finally
         {

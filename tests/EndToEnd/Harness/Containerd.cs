@@ -14,11 +14,13 @@ internal sealed class Containerd : IAsyncDisposable
 
     private readonly string _directory;
     private readonly string _config;
+    private readonly Machine? _machine;
     private ExternalProcess? _daemon;
 
-    public Containerd(string directory, Uri registry, Uri mirror)
+    public Containerd(string directory, Uri registry, Uri mirror, Machine? on = null)
     {
         _directory = directory;
+        _machine = on;
         _config = Path.Combine(directory, "containerd.toml");
         File.WriteAllText(_config, $"""
             version = 2
@@ -60,25 +62,26 @@ internal sealed class Containerd : IAsyncDisposable
 
     public async Task StartAsync()
     {
-        _daemon = ExternalProcess.Start("containerd", _directory, "containerd", ["--config", _config]);
+        _daemon = ExternalProcess.Start("containerd", _directory, "containerd", ["--config", _config], on: _machine);
         await Eventually.HoldsAsync("containerd answers", async () => (await ExternalProcess.TryRunAsync("ctr", Ctr("version"))).ExitCode == 0);
     }
 
     public Task StopAsync() => _daemon!.StopAsync();
 
     /// <summary>Runs ctr and returns what it printed.</summary>
-    public Task<string> CtrAsync(params string[] arguments) => ExternalProcess.RunAsync("ctr", Ctr(arguments), PullBudget);
+    public Task<string> CtrAsync(params string[] arguments) => ExternalProcess.RunAsync("ctr", Ctr(arguments), PullBudget, _machine);
 
     /// <summary><c>ctr images pull</c>, which unpacks the image too.</summary>
     public Task PullAsync(string image) => CtrAsync("images", "pull", "--hosts-dir", Hosts, image);
 
-    /// <summary>Deletes an image and collects the garbage. containerd's CRI adds a second record of it, named by its configuration, which must go too.</summary>
-    public async Task RemoveAsync(string image)
+    /// <summary>Deletes images and collects the garbage. containerd's CRI adds a second record of each, named by its configuration, which must go too.</summary>
+    public async Task RemoveAsync(params IReadOnlyCollection<string> images)
     {
         var records = (await CtrAsync("images", "ls")).Split('\n').Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(line => line.Length > 2).ToList();
-        if (records.FirstOrDefault(record => record[0] == image) is { } removed)
+        var removed = records.Where(record => images.Contains(record[0])).Select(record => record[2]).ToHashSet();
+        if (removed.Count > 0)
         {
-            await CtrAsync(["images", "rm", "--sync", .. records.Where(record => record[2] == removed[2]).Select(record => record[0])]);
+            await CtrAsync(["images", "rm", "--sync", .. records.Where(record => removed.Contains(record[2])).Select(record => record[0])]);
         }
 
         await CtrAsync("content", "prune", "references");

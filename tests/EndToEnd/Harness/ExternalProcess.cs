@@ -42,8 +42,15 @@ internal sealed partial class ExternalProcess : IAsyncDisposable
 
     /// <summary>Starts a program whose output goes to <c>name.log</c> in <paramref name="logs"/>, after what an earlier start left there.</summary>
     public static ExternalProcess Start(
-        string name, string logs, string file, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null, string? directory = null)
+        string name,
+        string logs,
+        string file,
+        IEnumerable<string> arguments,
+        IEnumerable<KeyValuePair<string, string>>? environment = null,
+        string? directory = null,
+        Machine? on = null)
     {
+        (file, arguments) = (on ?? Machine.Local).Command(file, arguments);
         var start = new ProcessStartInfo(file, arguments)
         {
             RedirectStandardOutput = true,
@@ -51,7 +58,7 @@ internal sealed partial class ExternalProcess : IAsyncDisposable
             RedirectStandardInput = true,
             WorkingDirectory = directory ?? logs,
         };
-        foreach (var (key, value) in environment ?? new Dictionary<string, string>())
+        foreach (var (key, value) in environment ?? [])
         {
             start.Environment[key] = value;
         }
@@ -79,8 +86,9 @@ internal sealed partial class ExternalProcess : IAsyncDisposable
 
     /// <summary>Runs a program to its end and returns what it printed.</summary>
     /// <exception cref="InvalidOperationException">It failed; the message has its output.</exception>
-    public static async Task<string> RunAsync(string file, IEnumerable<string> arguments, TimeSpan? budget = null)
+    public static async Task<string> RunAsync(string file, IEnumerable<string> arguments, TimeSpan? budget = null, Machine? on = null)
     {
+        (file, arguments) = (on ?? Machine.Local).Command(file, arguments);
         var (exitCode, output) = await TryRunAsync(file, arguments, budget);
         return exitCode == 0 ? output : throw new InvalidOperationException($"{file} {string.Join(' ', arguments)} ended with {exitCode}: {output}");
     }

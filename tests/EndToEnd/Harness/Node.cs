@@ -10,23 +10,25 @@ internal sealed class Node : IAsyncDisposable
 {
     private static readonly NodeName Asker = NodeName.Parse("test");
 
-    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(10) };
-    private readonly Uri _sidecarHttp;
+    private readonly HttpClient _http;
     private readonly Uri _telemetry;
 
-    public Node(string name, Location location, Cluster cluster)
+    public Node(string name, Location location, Machine machine, Cluster cluster)
     {
         var directory = cluster.Directory.Sub(name);
-        var app = FreePorts.Next();
-        var daprHttp = FreePorts.Next();
-        var daprGrpc = FreePorts.Next();
-        var discoveryTelemetry = FreePorts.Next();
-        var blobTelemetry = FreePorts.Next();
-        Identity = new NodeIdentity(NodeName.Parse(name), location, BlobAddress.Parse($"http://127.0.0.1:{FreePorts.Next()}"));
-        _sidecarHttp = new Uri($"http://127.0.0.1:{daprHttp}/");
+        var app = machine.NextPort();
+        var daprHttp = machine.NextPort();
+        var daprGrpc = machine.NextPort();
+        var discoveryTelemetry = machine.NextPort();
+        var blobTelemetry = machine.NextPort();
+        Machine = machine;
+        _http = machine.CreateClient();
+        _http.Timeout = TimeSpan.FromSeconds(10);
+        Identity = new NodeIdentity(NodeName.Parse(name), location, BlobAddress.Parse($"http://{machine.Address}:{machine.NextPort()}"));
+        SidecarHttp = new Uri($"http://127.0.0.1:{daprHttp}/");
         _telemetry = new Uri($"http://127.0.0.1:{blobTelemetry}/");
-        Containerd = new Containerd(directory, cluster.Registry.Address, Identity.Address.Uri);
-        var node = new Dictionary<string, string>
+        Containerd = new Containerd(directory, cluster.Registry.Address, Identity.Address.Uri, machine);
+        var node = new Dictionary<string, string>(cluster.Settings)
         {
             ["Node__Name"] = name,
             ["Node__Region"] = location.Region,
@@ -35,7 +37,7 @@ internal sealed class Node : IAsyncDisposable
             ["DAPR_HTTP_PORT"] = Text(daprHttp),
             ["DAPR_GRPC_PORT"] = Text(daprGrpc),
         };
-        Sidecar = cluster.Sidecar($"{name}-sidecar", DaprNames.Discovery(location.Zone), app, daprHttp, daprGrpc);
+        Sidecar = cluster.Sidecar($"{name}-sidecar", DaprNames.Discovery(location.Zone), machine, app, daprHttp, daprGrpc);
         Discovery = new ServiceProcess("discovery", directory, "SpegelDapr.Discovery", [], new Dictionary<string, string>(node)
         {
             ["App__Url"] = $"http://127.0.0.1:{app}",
@@ -44,16 +46,23 @@ internal sealed class Node : IAsyncDisposable
             ["Discovery__HeartbeatInterval"] = Cluster.HeartbeatInterval.ToString(),
             ["Containerd__Socket"] = Containerd.Socket,
             ["Containerd__ContentPath"] = Containerd.ContentPath,
-        });
+        },
+        machine);
         Blob = new ServiceProcess("blob", directory, "SpegelDapr.Blob", [], new Dictionary<string, string>(node)
         {
             ["Blob__Url"] = Identity.Address.ToString(),
             ["Blob__ContentPath"] = Containerd.ContentPath,
             ["Telemetry__Url"] = $"http://127.0.0.1:{blobTelemetry}",
-        });
+        },
+        machine);
     }
 
     public NodeIdentity Identity { get; }
+
+    public Machine Machine { get; }
+
+    /// <summary>The sidecar's HTTP API, on the node's loopback.</summary>
+    public Uri SidecarHttp { get; }
 
     public Containerd Containerd { get; }
 
@@ -63,12 +72,29 @@ internal sealed class Node : IAsyncDisposable
 
     public ServiceProcess Blob { get; }
 
+    /// <summary>Starts its programs, also again after they have ended.</summary>
     public async Task StartAsync()
     {
         Sidecar.Start();
         Discovery.Start();
         Blob.Start();
         await Containerd.StartAsync();
+        await AnswersAsync();
+    }
+
+    /// <summary>SIGKILL to its services. Its containerd goes on, without anybody to tell what it holds.</summary>
+    public Task KillAsync() => Task.WhenAll(Blob.KillAsync(), Discovery.KillAsync(), Sidecar.KillAsync());
+
+    /// <summary>Starts its services again.</summary>
+    public async Task RestartAsync()
+    {
+        await Task.WhenAll(Sidecar.RestartAsync(), Discovery.RestartAsync(), Blob.RestartAsync());
+        await AnswersAsync();
+    }
+
+    /// <summary>Waits until its mirror answers.</summary>
+    public async Task AnswersAsync()
+    {
         await Eventually.HoldsAsync($"the mirror of {Identity.Name} answers", async () =>
         {
             using var response = await _http.GetAsync(new Uri(Identity.Address.Uri, "v2/"));
@@ -87,15 +113,19 @@ internal sealed class Node : IAsyncDisposable
     public async Task<ResolveAnswer?> ResolveAsync(params ContentKey[] keys)
     {
         using var response = await _http.PostAsJsonAsync(
-            new Uri(_sidecarHttp, $"v1.0/invoke/{DaprNames.Resolver(Identity.Location.Zone)}/method/{ResolveRequest.Method}"),
+            new Uri(SidecarHttp, $"v1.0/invoke/{DaprNames.Resolver(Identity.Location.Zone)}/method/{ResolveRequest.Method}"),
             new ResolveRequest(Asker, Identity.Location, keys),
             ContractsJson.Default.ResolveRequest);
         return response.IsSuccessStatusCode ? await response.Content.ReadFromJsonAsync(ContractsJson.Default.ResolveAnswer) : null;
     }
 
-    /// <summary>Waits until the resolver offers all <paramref name="keys"/> from this node.</summary>
-    public Task IsOfferedAsync(IEnumerable<ContentKey> keys, TimeSpan? deadline = null) =>
-        Eventually.HoldsAsync($"the resolver offers what {Identity.Name} holds", async () => await OfferedAsync([.. keys]) is { } offered && offered.All(x => x), deadline);
+    /// <summary>Waits until the resolver of <paramref name="asker"/>, by default of this node, offers all <paramref name="keys"/> from this node.</summary>
+    public Task IsOfferedAsync(IEnumerable<ContentKey> keys, TimeSpan? deadline = null, Node? asker = null) =>
+        Eventually.HoldsAsync(
+            $"what {Identity.Name} holds is offered to {(asker ?? this).Identity.Name}",
+            async () => await (asker ?? this).ResolveAsync([.. keys]) is { } answer
+                && answer.Keys.All(key => key.Holders.Any(holder => holder.Node.Name == Identity.Name)),
+            deadline);
 
     /// <summary>Waits until the resolver offers none of <paramref name="keys"/> from this node. Another node's sidecar asks: this one may be gone.</summary>
     public Task IsNotOfferedAsync(IEnumerable<ContentKey> keys, Node asker, TimeSpan? deadline = null) =>
@@ -120,7 +150,4 @@ internal sealed class Node : IAsyncDisposable
     }
 
     private static string Text(int port) => port.ToString(CultureInfo.InvariantCulture);
-
-    private async Task<IReadOnlyList<bool>?> OfferedAsync(ContentKey[] keys) =>
-        (await ResolveAsync(keys))?.Keys.Select(key => key.Holders.Any(holder => holder.Node.Name == Identity.Name)).ToList();
 }

@@ -1,19 +1,28 @@
 namespace SpegelDapr.EndToEnd.Harness;
 
 /// <summary>A test that runs real programs. It is skipped where one is missing, with its name, but never under CI=true.</summary>
-internal sealed class RealFactAttribute : FactAttribute
+internal class RealFactAttribute : FactAttribute
 {
     private static readonly string[] Programs = ["containerd", "ctr", "docker-registry", "redis-server", "skopeo"];
 
     public RealFactAttribute()
+        : this([])
+    {
+    }
+
+    /// <param name="more">The programs that it needs beside those that all need.</param>
+    protected RealFactAttribute(IEnumerable<string> more) => Skip = WhyNot(more);
+
+    /// <summary>Why tests that need these programs too cannot run; null when they can.</summary>
+    protected static string? WhyNot(IEnumerable<string> more)
     {
         if (Environment.GetEnvironmentVariable("CI") == "true")
         {
-            return;
+            return null;
         }
 
-        var missing = Programs.Where(program => !IsInstalled(program)).ToList();
-        Skip = missing.Count > 0 ? $"not installed: {string.Join(", ", missing)}"
+        var missing = Programs.Concat(more).Where(program => !IsInstalled(program)).ToList();
+        return missing.Count > 0 ? $"not installed: {string.Join(", ", missing)}"
             : !Environment.IsPrivilegedProcess ? "containerd needs root to unpack images"
             : null;
     }

@@ -1,19 +1,20 @@
-using SpegelDapr.LocalDapr;
 
 namespace SpegelDapr.EndToEnd.Harness;
 
-/// <summary>A docker-registry on a loopback port, known to the nodes as <see cref="Host"/>.</summary>
-internal sealed class Registry(TestDirectory directory) : IAsyncDisposable
+/// <summary>A docker-registry, known to the nodes as <see cref="Host"/>.</summary>
+internal sealed class Registry(TestDirectory directory, Machine? on = null) : IAsyncDisposable
 {
     /// <summary>The registry's name in image references; a node's hosts.toml says where it is.</summary>
     public const string Host = "registry.test";
 
-    private readonly HttpClient _http = new();
+    private readonly HttpClient _http = (on ?? Machine.Local).CreateClient();
     private ExternalProcess? _server;
 
-    public int Port { get; } = FreePorts.Next();
+    public Machine Machine { get; } = on ?? Machine.Local;
 
-    public Uri Address => new($"http://127.0.0.1:{Port}/");
+    public int Port { get; } = (on ?? Machine.Local).NextPort();
+
+    public Uri Address => new($"http://{Machine.Address}:{Port}/");
 
     /// <summary>How many GETs of blobs it has answered since it started.</summary>
     public int BlobRequests => RequestLines.Count(line => line.Contains("GET /v2/", StringComparison.Ordinal) && line.Contains("/blobs/", StringComparison.Ordinal));
@@ -33,9 +34,9 @@ internal sealed class Registry(TestDirectory directory) : IAsyncDisposable
               delete:
                 enabled: true
             http:
-              addr: 127.0.0.1:{Port}
+              addr: {Machine.Address}:{Port}
             """);
-        _server = ExternalProcess.Start("registry", directory.Path, "docker-registry", ["serve", config]);
+        _server = ExternalProcess.Start("registry", directory.Path, "docker-registry", ["serve", config], on: Machine);
         await Eventually.HoldsAsync("the registry answers", async () =>
         {
             using var response = await _http.GetAsync(new Uri(Address, "v2/"));

@@ -1,9 +1,14 @@
 namespace SpegelDapr.EndToEnd.Harness;
 
 /// <summary>One of our programs as a process of its own, which can be stopped, killed and started again with the same settings.</summary>
-internal sealed class ServiceProcess(string name, string logs, string assembly, IReadOnlyList<string> arguments, IReadOnlyDictionary<string, string> settings) : IAsyncDisposable
+internal sealed class ServiceProcess(
+    string name, string logs, string assembly, IReadOnlyList<string> arguments, IEnumerable<KeyValuePair<string, string>> settings, Machine? on = null)
+    : IAsyncDisposable
 {
     private ExternalProcess? _process;
+
+    /// <summary>What its environment says at the next start.</summary>
+    public Dictionary<string, string> Settings { get; } = new(settings);
 
     public int Id => _process!.Id;
 
@@ -12,7 +17,14 @@ internal sealed class ServiceProcess(string name, string logs, string assembly, 
 
     public void Start()
     {
-        _process = ExternalProcess.Start(name, logs, "dotnet", [Path.Combine(AppContext.BaseDirectory, assembly + ".dll"), .. arguments], settings);
+        _process = ExternalProcess.Start(name, logs, "dotnet", [Path.Combine(AppContext.BaseDirectory, assembly + ".dll"), .. arguments], Settings, on: on);
+    }
+
+    /// <summary>Starts it again, with <see cref="Settings"/> as they are now.</summary>
+    public async Task RestartAsync()
+    {
+        await DisposeAsync();
+        Start();
     }
 
     /// <summary>SIGTERM.</summary>

@@ -1,9 +1,10 @@
 namespace SpegelDapr.EndToEnd.Harness;
 
 /// <summary>A directory of a test's own, which goes with it; with SPEGEL_DAPR_TEST_KEEP=1 it stays, for a look at the logs.</summary>
-internal sealed class TestDirectory : IDisposable
+/// <param name="name">What its name begins with.</param>
+internal sealed class TestDirectory(string name = "spegel-dapr-test") : IDisposable
 {
-    private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("spegel-dapr-test-");
+    private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory(name + "-");
 
     /// <summary>Its path.</summary>
     public string Path => _root.FullName;
