@@ -61,7 +61,7 @@ internal sealed class ZoneLab : IAsyncDisposable
                     [.. Enumerable.Range(1, zone.Nodes).Select(i => $"{zone.Location.Zone}-{i}").Select(node => (node, machines[node]))]))])
             {
                 Name = name,
-                Settings = settings,
+                Settings = new Dictionary<string, string>(Patience.Concat(settings)),
             };
             return new ZoneLab(name, await Cluster.StartAsync(plan));
         }
@@ -71,6 +71,17 @@ internal sealed class ZoneLab : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>
+    /// Here a machine or two play ten, and everything is compiled while it is first used: a budget that runs out would send a pull upstream for no
+    /// reason that a test is about.
+    /// </summary>
+    private static readonly Dictionary<string, string> Patience = new()
+    {
+        ["Blob__ResolveBudget"] = "00:00:05",
+        ["Blob__PeerConnectBudget"] = "00:00:05",
+        ["Blob__PeerStartBudget"] = "00:00:10",
+    };
 
     /// <summary>What a zone's link has carried, as its interface counts it.</summary>
     public async Task<LinkBytes> BytesAsync(Zone zone, LabLink link)
