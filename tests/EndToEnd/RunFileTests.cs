@@ -12,6 +12,8 @@ public sealed class RunFileTests
     /// <summary>The ports that the run file names, the longest first so that none is taken for a part of another.</summary>
     private static readonly string[] Ports = ["50500", "50510", "50520", "3500", "3510", "3520", "5010", "5020", "9091", "9092", "9093"];
 
+    private static readonly string Cli = Path.Combine(AppContext.BaseDirectory, "spegel-dapr.dll");
+
     [RealFact]
     public async Task One_node_runs_from_the_run_file_and_its_mirror_serves_what_containerd_has_pulled()
     {
@@ -33,7 +35,7 @@ public sealed class RunFileTests
             async () =>
             {
                 var (exitCode, output) = await ExternalProcess.TryRunAsync(
-                    "dotnet", [Path.Combine(AppContext.BaseDirectory, "spegel-dapr.dll"), "pull", image.Reference, "--mirror", mirror.ToString(), "--json"]);
+                    "dotnet", [Cli, "pull", image.Reference, "--mirror", mirror.ToString(), "--json"]);
                 result = exitCode == 0 ? JsonDocument.Parse(output) : null;
                 return result is not null;
             },
@@ -41,6 +43,11 @@ public sealed class RunFileTests
 
         Assert.True(result!.RootElement.GetProperty("bytes").GetProperty("local").GetInt64() > image.BlobBytes);
         result.Dispose();
+        string[] explain = [Cli, "explain", image.Reference, "--mirror", mirror.ToString()];
+        Assert.Contains("comes from local: the node has it", await ExternalProcess.RunAsync("dotnet", explain), StringComparison.Ordinal);
+        using var explanation = JsonDocument.Parse(await ExternalProcess.RunAsync("dotnet", [.. explain, "--json"]));
+        Assert.Equal("local", explanation.RootElement.GetProperty("decision").GetString());
+
         await run.StopAsync();
         Assert.Contains("discovery-home", run.Output, StringComparison.Ordinal);
         await Eventually.HoldsAsync("no app outlives the run", () => !Directory.EnumerateDirectories("/proc").Any(process => RunsFor(process, mirror)));

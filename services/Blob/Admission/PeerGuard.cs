@@ -21,6 +21,7 @@ internal sealed partial class PeerGuard(
     IOptions<NodeOptions> node,
     IOptions<BlobOptions> options,
     BlobMetrics metrics,
+    TimeProvider time,
     ILogger<PeerGuard> logger) : IDisposable
 {
     private const int MostRemembered = 10_000;
@@ -33,6 +34,7 @@ internal sealed partial class PeerGuard(
     private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
     private readonly Location _here = node.Value.Location;
     private readonly IPNetwork[] _clients = [.. options.Value.Clients.Select(IPNetwork.Parse)];
+    private readonly LogThrottle _throttle = new(time);
     private readonly HashSet<IPAddress> _own = [.. OwnAddresses()];
 
     /// <summary>Passes a request on, or refuses it.</summary>
@@ -61,7 +63,7 @@ internal sealed partial class PeerGuard(
         var admits = claim.Count == 0
             ? IsOwn(address)
             : PeerClaim.TryParse(claim, out var peer) && await IsPeerAsync(peer, address, context.RequestAborted);
-        if (!admits)
+        if (!admits && _throttle.IsOpen())
         {
             Log.Refused(logger, address);
         }
@@ -123,7 +125,9 @@ internal sealed partial class PeerGuard(
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Warning, "Refused a request from {Address}, which is neither the node itself (see Blob:Clients) nor a live node inside the boundary")]
+        [LoggerMessage(
+            LogLevel.Warning,
+            "Refused a request from {Address}, which is neither the node itself (see Blob:Clients) nor a live node inside the boundary. More are only counted.")]
         public static partial void Refused(ILogger logger, IPAddress address);
     }
 }

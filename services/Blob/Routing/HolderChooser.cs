@@ -40,7 +40,8 @@ internal sealed class HolderChooser(
             var location = holder.Node.Location;
             if (!zones.Value.Allows(_here, location))
             {
-                candidates.Add(new Candidate(holder, IsUsed: false, zones.Value.ParsedMode == ZoneMode.Isolated ? "it is outside the boundary" : "it is farther than the farthest tier"));
+                var reason = zones.Value.ParsedMode == ZoneMode.Isolated ? "it is outside the boundary" : "it is farther than the farthest tier";
+                candidates.Add(new Candidate(holder, IsUsed: false, reason));
             }
             else if (shunned.Contains(holder.Node.Name, digest))
             {

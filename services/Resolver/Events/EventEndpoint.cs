@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver.Store;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Resolver.Events;
 
@@ -29,10 +30,7 @@ internal sealed partial class EventEndpoint(
     /// </summary>
     private static readonly TimeSpan FirstSeenBudget = TimeSpan.FromSeconds(5);
 
-    /// <summary>The least time between two log lines on events that are dropped for the same reason.</summary>
-    private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(10);
-
-    private readonly ConcurrentDictionary<string, DateTimeOffset> _logged = new();
+    private readonly ConcurrentDictionary<string, LogThrottle> _throttles = new();
 
     /// <summary>Maps <c>/dapr/subscribe</c>, where Dapr asks an app for its subscriptions, and the routes that it names.</summary>
     public void Map(IEndpointRouteBuilder endpoints)
@@ -173,12 +171,7 @@ internal sealed partial class EventEndpoint(
         return "RETRY";
     }
 
-    private bool MayLog(string about)
-    {
-        var now = time.GetUtcNow();
-        var last = _logged.GetOrAdd(about, DateTimeOffset.MinValue);
-        return now - last >= LogInterval && _logged.TryUpdate(about, now, last);
-    }
+    private bool MayLog(string about) => _throttles.GetOrAdd(about, _ => new LogThrottle(time)).IsOpen();
 
     private static partial class Log
     {

@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver.Holders;
 using SpegelDapr.Resolver.Store;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Resolver.Resolving;
 
@@ -17,9 +18,7 @@ internal sealed partial class ResolveEndpoint(
     /// <summary>Enough for the most keys, each of them as long as a tag reference can be.</summary>
     private const int MostBytes = 512 * 1024;
 
-    private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(10);
-
-    private long _logged;
+    private readonly LogThrottle _throttle = new(time);
 
     /// <summary>Maps the method.</summary>
     public void Map(IEndpointRouteBuilder endpoints) => endpoints.MapPost("/" + ResolveRequest.Method, HandleAsync);
@@ -57,7 +56,11 @@ internal sealed partial class ResolveEndpoint(
         }
         catch (StoreUnavailableException e)
         {
-            LogUnavailable(e);
+            if (_throttle.IsOpen())
+            {
+                Log.Unavailable(logger, e.Message);
+            }
+
             await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message);
             return "unavailable";
         }
@@ -92,15 +95,6 @@ internal sealed partial class ResolveEndpoint(
         context.Response.StatusCode = status;
         return context.Response.WriteAsJsonAsync(
             new Problem(status, detail.ReplaceLineEndings(" ")), ProblemJson.Default.Problem, "application/problem+json", context.RequestAborted);
-    }
-
-    private void LogUnavailable(StoreUnavailableException e)
-    {
-        var (last, now) = (Interlocked.Read(ref _logged), time.GetUtcNow().Ticks);
-        if (now - last >= LogInterval.Ticks && Interlocked.CompareExchange(ref _logged, now, last) == last)
-        {
-            Log.Unavailable(logger, e.Message);
-        }
     }
 
     private static partial class Log
