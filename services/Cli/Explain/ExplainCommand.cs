@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Net;
 using System.Text.Json;
-using Spectre.Console;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Cli.Explain;
@@ -40,7 +39,7 @@ internal static class ExplainCommand
         }
         else
         {
-            ExplainReport.Write(JsonSerializer.Deserialize(answer, ContractsJson.Default.Explanation)!);
+            ExplainReport.Write(JsonSerializer.Deserialize(answer, ContractsJson.Default.Explanation)!, Console.Out);
         }
 
         return 0;

@@ -1,60 +1,48 @@
 using System.Globalization;
-using Spectre.Console;
 using SpegelDapr.Cli.Pull;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Cli.Explain;
 
-/// <summary>How an explanation is written for people.</summary>
+/// <summary>How an explanation is written for people: lines that no width of a terminal breaks, since digests and node names are long.</summary>
 internal static class ExplainReport
 {
-    private const string Unknown = "–";
-
-    public static void Write(Explanation explanation)
+    public static void Write(Explanation explanation, TextWriter output)
     {
         var mode = explanation.Mode == "isolated" ? $"isolated by {explanation.Boundary}" : explanation.Mode;
-        AnsiConsole.MarkupLineInterpolated($"{explanation.Key} on {explanation.Node} ({explanation.Location}, {mode})");
-        if (explanation.Digest is { } digest && explanation.Key.IsTag)
+        output.WriteLine(explanation.Key);
+        if (explanation.Key.IsTag && explanation.Digest is { } digest)
         {
-            AnsiConsole.MarkupLineInterpolated($"stands for {digest}");
+            output.WriteLine($"  stands for {digest}");
         }
 
-        AnsiConsole.MarkupLineInterpolated($"comes from [bold]{PullReport.Title(explanation.Decision)}[/]: {explanation.Reason}.");
-        AnsiConsole.Write(Routes(explanation));
-    }
-
-    private static Table Routes(Explanation explanation)
-    {
-        var table = new Table().Border(TableBorder.Simple).AddColumns("", "holder", "location", "tier");
-        foreach (var title in new[] { "requests", "first byte", "speed", "expected", "price" })
-        {
-            table.AddColumn(new TableColumn(title).RightAligned());
-        }
-
-        table.AddColumn("why");
+        output.WriteLine($"  on {explanation.Node} in {explanation.Location}, {mode}");
+        output.WriteLine($"  comes from {PullReport.Title(explanation.Decision)}: {explanation.Reason}");
+        output.WriteLine();
         foreach (var candidate in explanation.Candidates)
         {
-            table.AddRow([
-                candidate.IsUsed ? "✓" : "✗",
-                Markup.Escape(candidate.Node.ToString()),
-                Markup.Escape(candidate.Location.ToString()),
-                PullReport.Title(candidate.Tier),
-                candidate.Outstanding.ToString(CultureInfo.InvariantCulture),
-                .. Figures(candidate.Route),
-                Markup.Escape(candidate.Reason)]);
+            output.WriteLine(
+                $"  {(candidate.IsUsed ? '✓' : '✗')} {candidate.Node} in {candidate.Location}, {PullReport.Title(candidate.Tier)}: {candidate.Reason}");
+            output.WriteLine($"      {Figures(candidate.Route)}, {Requests(candidate.Outstanding)}");
         }
 
-        table.AddRow(["", Markup.Escape(explanation.Upstream.Registry ?? Unknown), "", PullReport.Title(Tier.Upstream), "", .. Figures(explanation.Upstream.Route), ""]);
-        return table;
+        output.WriteLine($"    {explanation.Upstream.Registry ?? "the registry"}, {PullReport.Title(Tier.Upstream)}");
+        output.WriteLine($"      {Figures(explanation.Upstream.Route)}");
     }
 
-    private static IEnumerable<string> Figures(ExplainedRoute route) =>
-    [
-        Seconds(route.FirstByteSeconds),
-        route.BytesPerSecond is { } speed ? PullReport.Size((long)speed) + "/s" : Unknown,
-        Seconds(route.Seconds),
-        route.PriceSeconds > 0 ? Seconds(route.PriceSeconds) : Unknown,
-    ];
+    private static string Figures(ExplainedRoute route)
+    {
+        string?[] figures =
+        [
+            route.FirstByteSeconds is { } firstByte ? $"first byte after {Seconds(firstByte)}" : null,
+            route.BytesPerSecond is { } speed ? $"{PullReport.Size((long)speed)}/s" : null,
+            route.Seconds is { } seconds ? $"expected to take {Seconds(seconds)}" : null,
+            route.PriceSeconds > 0 ? $"priced like {Seconds(route.PriceSeconds)}" : null,
+        ];
+        return figures.All(figure => figure is null) ? "speed unknown" : string.Join(", ", figures.Where(figure => figure is not null));
+    }
 
-    private static string Seconds(double? seconds) => seconds is { } known ? known.ToString("0.000", CultureInfo.InvariantCulture) + " s" : Unknown;
+    private static string Requests(int outstanding) => outstanding == 1 ? "1 request under way" : $"{outstanding} requests under way";
+
+    private static string Seconds(double seconds) => seconds.ToString("0.000", CultureInfo.InvariantCulture) + " s";
 }
