@@ -205,7 +205,56 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         }
     }
 
+    [Fact]
+    public async Task With_Kubernetes_the_zone_of_a_new_node_comes_into_reach_unless_it_is_outside_the_boundary()
+    {
+        await using var kubernetes = await FakeApiServer.StartAsync();
+        kubernetes.Put("node-b", "eu", "b");
+        await DisposeAppAsync();
+        await StartAsync(
+            ("Resolver:Reach:0", "*"),
+            ("Resolver:Reach:1", "*"),
+            ("Zones:Mode", "isolated"),
+            ("Zones:Boundary", "region"),
+            ("Kubernetes:Enabled", "true"),
+            ("Kubernetes:Kubeconfig", kubernetes.Kubeconfig));
+        Assert.Equal(Subscriptions, await _http.GetStringAsync("/dapr/subscribe"));
+        var changed = _app!.Services.GetRequiredService<Reach>().Changed;
+
+        kubernetes.Put("node-x", "us", "x");
+        kubernetes.Put("node-c", "eu", "c");
+
+        await changed.WaitAsync(TimeSpan.FromSeconds(20));
+        var subscriptions = await _http.GetStringAsync("/dapr/subscribe");
+        Assert.Contains("layers.eu.c", subscriptions, StringComparison.Ordinal);
+        Assert.DoesNotContain("layers.us.x", subscriptions, StringComparison.Ordinal);
+    }
+
     [Theory]
+    [InlineData("eu/b/node-b", true)]
+    [InlineData("eu/b/node-a", false)]
+    [InlineData("eu/a/node-b", false)]
+    [InlineData("us/x/node-b", false)]
+    [InlineData("eu/b/Node B", false)]
+    public async Task Whether_a_node_is_alive_and_in_reach_is_told_with_its_identity(string node, bool isKnown)
+    {
+        await DeliverAsync("/v1/events/eu/b", Snapshot(Layer));
+
+        var answer = await _http.GetFromJsonAsync($"/v1/nodes/{node}", ContractsJson.Default.NodeAnswer);
+
+        Assert.Equal(isKnown ? Node : null, answer!.Node);
+    }
+
+    [Fact]
+    public async Task While_the_store_is_down_no_node_is_told()
+    {
+        _store.IsDown = true;
+
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await _http.GetAsync("/v1/nodes/eu/b/node-b")).StatusCode);
+    }
+
+    [Theory]
+    [InlineData("Zones:Mode", "none")]
     [InlineData("Kubernetes:Kubeconfig", "/no/such/file")]
     [InlineData("Resolver:Zone", "No Zone")]
     [InlineData("Resolver:Region", "")]
