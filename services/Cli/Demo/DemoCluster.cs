@@ -59,7 +59,7 @@ internal sealed class DemoCluster : IAsyncDisposable
 
             foreach (var node in cluster.Nodes)
             {
-                await node.WaitUntilAnnouncedAsync([], cancellationToken);
+                await node.WaitUntilKnownAsync(cancellationToken);
             }
 
             return cluster;

@@ -28,24 +28,15 @@ internal sealed class DemoNode(NodeIdentity identity, OciLayout layout, Uri side
         new ImagePuller([new RegistrySource(_mirror, Tier.Local), new RegistrySource(_upstream, Tier.Upstream)], layout, TimeProvider.System)
             .PullAsync(image, progress, cancellationToken);
 
+    /// <summary>Waits until the zone's resolver knows this node, whom its peers serve only then.</summary>
+    /// <exception cref="UserErrorException">It does not within ten seconds.</exception>
+    public Task WaitUntilKnownAsync(CancellationToken cancellationToken) =>
+        WaitAsync("know", IsKnownAsync, cancellationToken);
+
     /// <summary>Waits until the zone's resolver offers all <paramref name="keys"/> from this node.</summary>
     /// <exception cref="UserErrorException">It does not within ten seconds.</exception>
-    public async Task WaitUntilAnnouncedAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellationToken)
-    {
-        using var budget = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        budget.CancelAfter(AnnouncementBudget);
-        try
-        {
-            while (!await IsAnnouncedAsync(keys, budget.Token))
-            {
-                await Task.Delay(PollInterval, budget.Token);
-            }
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            throw new UserErrorException($"The resolver of {identity.Location.Zone} did not hear within {AnnouncementBudget.TotalSeconds:0} s what {identity.Name} holds.");
-        }
-    }
+    public Task WaitUntilAnnouncedAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellationToken) =>
+        WaitAsync("offer all of", token => IsAnnouncedAsync(keys, token), cancellationToken);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -55,10 +46,38 @@ internal sealed class DemoNode(NodeIdentity identity, OciLayout layout, Uri side
         _sidecar.Dispose();
     }
 
+    private async Task WaitAsync(string what, Func<CancellationToken, Task<bool>> isSo, CancellationToken cancellationToken)
+    {
+        using var budget = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        budget.CancelAfter(AnnouncementBudget);
+        try
+        {
+            while (!await isSo(budget.Token))
+            {
+                await Task.Delay(PollInterval, budget.Token);
+            }
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new UserErrorException(
+                $"The resolver of {identity.Location.Zone} did not come to {what} {identity.Name} within {AnnouncementBudget.TotalSeconds:0} s.");
+        }
+    }
+
+    private async Task<bool> IsKnownAsync(CancellationToken cancellationToken)
+    {
+        var claim = new PeerClaim(identity.Location, identity.Name);
+        using var response = await _sidecar.GetAsync(new Uri(Invocation(NodeAnswer.Method(claim)), UriKind.Relative), cancellationToken);
+        return response.IsSuccessStatusCode
+            && await response.Content.ReadFromJsonAsync(ContractsJson.Default.NodeAnswer, cancellationToken) is { Node: not null };
+    }
+
+    private string Invocation(string method) => $"v1.0/invoke/{DaprNames.Resolver(identity.Location.Zone)}/method/{method}";
+
     private async Task<bool> IsAnnouncedAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellationToken)
     {
         using var response = await _sidecar.PostAsJsonAsync(
-            $"v1.0/invoke/{DaprNames.Resolver(identity.Location.Zone)}/method/{ResolveRequest.Method}",
+            Invocation(ResolveRequest.Method),
             new ResolveRequest(Asker, identity.Location, keys),
             ContractsJson.Default.ResolveRequest,
             cancellationToken);

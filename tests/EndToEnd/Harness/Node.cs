@@ -102,8 +102,24 @@ internal sealed class Node : IAsyncDisposable
         });
     }
 
-    /// <summary>Waits until the resolver has answered this node's blob within its budget: the very first question, in a cold process, may miss it.</summary>
-    public Task CanResolveAsync() => Eventually.HoldsAsync($"the blob of {Identity.Name} reaches the resolver", async () =>
+    /// <summary>
+    /// Waits until the resolver knows this node, and has answered its blob within its budget: the very first question, in a cold process, may miss it.
+    /// </summary>
+    public async Task CanResolveAsync()
+    {
+        await Eventually.HoldsAsync($"the resolver knows {Identity.Name}", IsKnownAsync);
+        await ReachesResolverAsync();
+    }
+
+    private async Task<bool> IsKnownAsync()
+    {
+        using var response = await _http.GetAsync(Invocation(NodeAnswer.Method(new PeerClaim(Identity.Location, Identity.Name))));
+        return response.IsSuccessStatusCode && await response.Content.ReadFromJsonAsync(ContractsJson.Default.NodeAnswer) is { Node: not null };
+    }
+
+    private Uri Invocation(string method) => new(SidecarHttp, $"v1.0/invoke/{DaprNames.Resolver(Identity.Location.Zone)}/method/{method}");
+
+    private Task ReachesResolverAsync() => Eventually.HoldsAsync($"the blob of {Identity.Name} reaches the resolver", async () =>
     {
         using var response = await _http.GetAsync(new Uri(Identity.Address.Uri, $"v2/team/none/blobs/{Digest.OfSha256(Guid.NewGuid().ToByteArray())}"));
         return await MetricAsync("spegel_dapr_blob_resolve_duration_seconds_count", "outcome=\"answered\"") > 0;
@@ -113,7 +129,7 @@ internal sealed class Node : IAsyncDisposable
     public async Task<ResolveAnswer?> ResolveAsync(params ContentKey[] keys)
     {
         using var response = await _http.PostAsJsonAsync(
-            new Uri(SidecarHttp, $"v1.0/invoke/{DaprNames.Resolver(Identity.Location.Zone)}/method/{ResolveRequest.Method}"),
+            Invocation(ResolveRequest.Method),
             new ResolveRequest(Asker, Identity.Location, keys),
             ContractsJson.Default.ResolveRequest);
         return response.IsSuccessStatusCode ? await response.Content.ReadFromJsonAsync(ContractsJson.Default.ResolveAnswer) : null;
