@@ -41,13 +41,16 @@ public sealed class ZoneOptions : IValidatedOptions
     /// <summary>The mode, once the options are validated.</summary>
     public ZoneMode ParsedMode => Modes[Mode];
 
-    /// <summary>Whether a node at <paramref name="here"/> may exchange content with one at <paramref name="elsewhere"/>.</summary>
-    public bool Allows(Location here, Location elsewhere) => here.TierTo(elsewhere) <= (ParsedMode, Boundaries[Boundary]) switch
+    /// <summary>The farthest tier that content is exchanged with, once the options are validated.</summary>
+    public Tier ParsedFarthestTier => (ParsedMode, Boundaries[Boundary]) switch
     {
         (ZoneMode.Isolated, ZoneBoundary.Zone) => Tier.SameZone,
         (ZoneMode.Isolated, _) => Tier.SameRegion,
-        _ => TierNames.Parse(FarthestTier),
+        _ => TierNames.Parse(FarthestTier)!.Value,
     };
+
+    /// <summary>Whether a node at <paramref name="here"/> may exchange content with one at <paramref name="elsewhere"/>.</summary>
+    public bool Allows(Location here, Location elsewhere) => here.TierTo(elsewhere) <= ParsedFarthestTier;
 
     /// <inheritdoc/>
     public IEnumerable<string> Problems()

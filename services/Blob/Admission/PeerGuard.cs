@@ -32,6 +32,7 @@ internal sealed partial class PeerGuard(
     private static readonly TimeSpan RefusalLives = TimeSpan.FromSeconds(1);
 
     private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
+    private readonly bool _isOpen = zones.Value.ParsedMode != ZoneMode.Isolated;
     private readonly Location _here = node.Value.Location;
     private readonly IPNetwork[] _clients = [.. options.Value.Clients.Select(IPNetwork.Parse)];
     private readonly LogThrottle _throttle = new(time);
@@ -40,7 +41,7 @@ internal sealed partial class PeerGuard(
     /// <summary>Passes a request on, or refuses it.</summary>
     public async Task HandleAsync(HttpContext context, RequestDelegate next)
     {
-        if (zones.Value.ParsedMode != ZoneMode.Isolated || await AdmitsAsync(context))
+        if (_isOpen || await AdmitsAsync(context))
         {
             await next(context);
         }

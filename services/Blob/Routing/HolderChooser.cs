@@ -10,6 +10,8 @@ internal sealed class HolderChooser(
     PeerLoads loads, UpstreamDecisions decisions, ManifestMemory manifests, Shunned shunned, IOptions<ZoneOptions> zones, IOptions<NodeOptions> node)
 {
     private readonly Location _here = node.Value.Location;
+    private readonly ZoneMode _mode = zones.Value.ParsedMode;
+    private readonly Tier _farthest = zones.Value.ParsedFarthestTier;
 
     /// <summary>The choice for a request, which estimates are kept of.</summary>
     public HolderChoice Choose(Digest digest, ContentKind kind, string? registry, IReadOnlyList<Holder> holders) =>
@@ -19,10 +21,6 @@ internal sealed class HolderChooser(
     public HolderChoice Preview(Digest digest, ContentKind kind, string? registry, IReadOnlyList<Holder> holders) =>
         Choose(digest, kind, registry, holders, decisions.Preview);
 
-    /// <summary>The size that is reckoned with before content is there.</summary>
-    public long BytesOf(Digest digest, ContentKind kind) =>
-        manifests.Recall(digest)?.Bytes ?? (kind == ContentKind.Manifest ? 0 : ManifestMemory.TypicalBytes);
-
     private HolderChoice Choose(
         Digest digest,
         ContentKind kind,
@@ -30,24 +28,24 @@ internal sealed class HolderChooser(
         IReadOnlyList<Holder> holders,
         Func<Location, Tier, string, long, UpstreamDecision> decide)
     {
-        var bytes = BytesOf(digest, kind);
-        var source = registry ?? manifests.Recall(digest)?.Registry ?? "";
-        var isAdaptive = zones.Value.ParsedMode == ZoneMode.Adaptive;
+        var known = manifests.Recall(digest);
+        var bytes = known?.Bytes ?? (kind == ContentKind.Manifest ? 0 : ManifestMemory.TypicalBytes);
+        var source = registry ?? known?.Registry ?? "";
         var decided = new Dictionary<Location, UpstreamDecision>();
         var candidates = new List<Candidate>();
         foreach (var holder in loads.Order(holders.Select(Placed)))
         {
             var location = holder.Node.Location;
-            if (!zones.Value.Allows(_here, location))
+            if (holder.Tier > _farthest)
             {
-                var reason = zones.Value.ParsedMode == ZoneMode.Isolated ? "it is outside the boundary" : "it is farther than the farthest tier";
+                var reason = _mode == ZoneMode.Isolated ? "it is outside the boundary" : "it is farther than the farthest tier";
                 candidates.Add(new Candidate(holder, IsUsed: false, reason));
             }
             else if (shunned.Contains(holder.Node.Name, digest))
             {
                 candidates.Add(new Candidate(holder, IsUsed: false, "it has sent corrupt bytes of this content"));
             }
-            else if (!isAdaptive || holder.Tier == Tier.SameZone)
+            else if (_mode != ZoneMode.Adaptive || holder.Tier == Tier.SameZone)
             {
                 candidates.Add(new Candidate(holder, IsUsed: true, $"it is {Distance(holder.Tier)}"));
             }
