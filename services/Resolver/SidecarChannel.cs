@@ -1,6 +1,7 @@
 using Dapr;
 using Grpc.Core;
 using Grpc.Net.Client;
+using SpegelDapr.ServiceDefaults;
 using DaprApi = Dapr.Client.Autogen.Grpc.v1.Dapr;
 
 namespace SpegelDapr.Resolver;
@@ -14,17 +15,9 @@ internal sealed class SidecarChannel : IDisposable
 
     public SidecarChannel(IConfiguration configuration)
     {
-        _channel = GrpcChannel.ForAddress(
-            DaprDefaults.GetDefaultGrpcEndpoint(configuration),
-            new GrpcChannelOptions
-            {
-                MaxReceiveMessageSize = MostReceivedBytes,
-                ThrowOperationCanceledOnCancellation = true,
-
-                // A sidecar that is back is noticed this soon; by default up to two minutes pass between attempts to connect.
-                InitialReconnectBackoff = TimeSpan.FromMilliseconds(100),
-                MaxReconnectBackoff = TimeSpan.FromSeconds(1),
-            });
+        var options = ServiceDefaultsExtensions.SidecarChannelOptions();
+        options.MaxReceiveMessageSize = MostReceivedBytes;
+        _channel = GrpcChannel.ForAddress(DaprDefaults.GetDefaultGrpcEndpoint(configuration), options);
         Dapr = new DaprApi.DaprClient(_channel);
         if (DaprDefaults.GetDefaultDaprApiToken(configuration) is { Length: > 0 } token)
         {

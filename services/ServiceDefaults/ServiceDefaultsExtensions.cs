@@ -35,12 +35,7 @@ public static class ServiceDefaultsExtensions
         builder.Logging.ClearProviders().AddServiceConsole();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
         builder.Services.TryAddSingleton(TimeProvider.System);
-        builder.Services.AddDaprClient((DaprClientBuilder dapr) => dapr.UseGrpcChannelOptions(new GrpcChannelOptions
-        {
-            ThrowOperationCanceledOnCancellation = true,
-            InitialReconnectBackoff = TimeSpan.FromMilliseconds(100),
-            MaxReconnectBackoff = LongestSidecarBackoff,
-        }));
+        builder.Services.AddDaprClient((DaprClientBuilder dapr) => dapr.UseGrpcChannelOptions(SidecarChannelOptions()));
         builder.Services.AddHealthChecks();
         builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics
             .AddMeter("SpegelDapr.*")
@@ -70,6 +65,17 @@ public static class ServiceDefaultsExtensions
         return app;
     }
 
+    /// <summary>
+    /// How a gRPC channel to the sidecar behaves. One that is back is noticed within a second; by default up to two minutes pass between
+    /// attempts to connect.
+    /// </summary>
+    public static GrpcChannelOptions SidecarChannelOptions() => new()
+    {
+        ThrowOperationCanceledOnCancellation = true,
+        InitialReconnectBackoff = TimeSpan.FromMilliseconds(100),
+        MaxReconnectBackoff = TimeSpan.FromSeconds(1),
+    };
+
     internal static ILoggingBuilder AddServiceConsole(this ILoggingBuilder logging) => logging.AddSimpleConsole(console =>
     {
         console.SingleLine = true;
@@ -87,7 +93,4 @@ public static class ServiceDefaultsExtensions
         ["Logging:LogLevel:Polly"] = "Warning",
         ["Logging:LogLevel:System.Net.Http"] = "Warning",
     };
-
-    /// <summary>A sidecar that is back is noticed this soon; by default a gRPC channel waits up to two minutes between attempts to connect.</summary>
-    private static readonly TimeSpan LongestSidecarBackoff = TimeSpan.FromSeconds(1);
 }
