@@ -6,21 +6,9 @@ using SpegelDapr.Contracts;
 namespace SpegelDapr.Unit.Blob;
 
 /// <summary>Which holders a node in <c>eu/a</c> asks, and whom it serves, by its mode.</summary>
-public sealed class ModeTests : IAsyncLifetime
+public sealed class ModeTests : BlobTests
 {
-    private readonly List<IAsyncDisposable> _started = [];
     private readonly byte[] _content = TestContent.Bytes(1000);
-    private FakeResolver _resolver = null!;
-
-    public async Task InitializeAsync() => _started.Add(_resolver = await FakeResolver.StartAsync());
-
-    public async Task DisposeAsync()
-    {
-        foreach (var started in Enumerable.Reverse(_started))
-        {
-            await started.DisposeAsync();
-        }
-    }
 
     [Theory]
     [InlineData("isolated", "zone", "eu/b", false)]
@@ -124,10 +112,10 @@ public sealed class ModeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_node_inside_the_boundary_is_served_when_the_resolver_knows_it_at_its_address()
+    public async Task A_node_inside_the_boundary_is_served_when_theResolver_knows_it_at_its_address()
     {
         var node = await NodeAsync(("Zones:Mode", "isolated"));
-        _resolver.Knows(Identity("peer", "eu/a", "http://127.0.0.1:5000"));
+        Resolver.Knows(Identity("peer", "eu/a", "http://127.0.0.1:5000"));
 
         Assert.Equal(HttpStatusCode.OK, await AskAsPeerAsync(node, "eu/a/peer"));
     }
@@ -142,17 +130,17 @@ public sealed class ModeTests : IAsyncLifetime
     public async Task Whoever_claims_to_be_what_it_is_not_is_refused(string claim, string location, string address)
     {
         var node = await NodeAsync(("Zones:Mode", "isolated"));
-        _resolver.Knows(Identity("peer", location, address));
+        Resolver.Knows(Identity("peer", location, address));
 
         Assert.Equal(HttpStatusCode.Forbidden, await AskAsPeerAsync(node, claim));
         Assert.Equal(1, await node.MetricAsync("spegel_dapr_blob_denied_total"));
     }
 
     [Fact]
-    public async Task A_claim_is_refused_when_the_resolver_answers_with_another_node()
+    public async Task A_claim_is_refused_when_theResolver_answers_with_another_node()
     {
         var node = await NodeAsync(("Zones:Mode", "isolated"));
-        _resolver.Knows(Identity("peer", "eu/a", "http://127.0.0.1:5000"), Identity("peer", "eu/b", "http://127.0.0.1:5000"));
+        Resolver.Knows(Identity("peer", "eu/a", "http://127.0.0.1:5000"), Identity("peer", "eu/b", "http://127.0.0.1:5000"));
 
         Assert.Equal(HttpStatusCode.Forbidden, await AskAsPeerAsync(node, "eu/a/peer"));
     }
@@ -170,7 +158,7 @@ public sealed class ModeTests : IAsyncLifetime
     public async Task A_decision_is_explained_with_all_holders_and_why_each_is_asked_or_not()
     {
         var digest = Digest.OfSha256(_content);
-        _resolver.Holds(
+        Resolver.Holds(
             digest,
             new Holder(Identity("far", "us/a", "http://127.0.0.1:1"), Tier.CrossRegion),
             new Holder(Identity("near", "eu/a", "http://127.0.0.1:2"), Tier.SameZone));
@@ -191,7 +179,7 @@ public sealed class ModeTests : IAsyncLifetime
     {
         var node = await NodeAsync();
         var nobody = await ExplainAsync(node, Digest.OfSha256(_content), "docker.io");
-        _resolver.Failing = context =>
+        Resolver.Failing = context =>
         {
             context.Response.StatusCode = 503;
             return Task.CompletedTask;
@@ -239,7 +227,7 @@ public sealed class ModeTests : IAsyncLifetime
     private async Task<HttpResponseMessage> GetAsync(BlobNode node, params Holder[] holders)
     {
         var digest = Digest.OfSha256(_content);
-        _resolver.Holds(digest, holders);
+        Resolver.Holds(digest, holders);
         return await node.GetAsync($"/v2/app/blobs/{digest}?ns=docker.io");
     }
 
@@ -265,12 +253,5 @@ public sealed class ModeTests : IAsyncLifetime
         }
     }
 
-    private async Task<BlobNode> NodeAsync(params (string Key, string Value)[] settings) => Add(await BlobNode.StartAsync(_resolver, settings: settings));
-
-    private T Add<T>(T started)
-        where T : IAsyncDisposable
-    {
-        _started.Add(started);
-        return started;
-    }
+    private async Task<BlobNode> NodeAsync(params (string Key, string Value)[] settings) => Add(await BlobNode.StartAsync(Resolver, settings: settings));
 }

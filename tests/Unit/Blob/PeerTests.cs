@@ -5,22 +5,10 @@ using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Unit.Blob;
 
-public sealed class PeerTests : IAsyncLifetime
+public sealed class PeerTests : BlobTests
 {
     private const int Big = 3 * 1024 * 1024;
 
-    private readonly List<IAsyncDisposable> _started = [];
-    private FakeResolver _resolver = null!;
-
-    public async Task InitializeAsync() => _started.Add(_resolver = await FakeResolver.StartAsync());
-
-    public async Task DisposeAsync()
-    {
-        foreach (var started in Enumerable.Reverse(_started))
-        {
-            await started.DisposeAsync();
-        }
-    }
 
     [Theory]
     [InlineData(0)]
@@ -28,12 +16,12 @@ public sealed class PeerTests : IAsyncLifetime
     [InlineData(1024 * 1024)]
     [InlineData((1024 * 1024) + 1)]
     [InlineData(Big)]
-    public async Task A_blob_comes_whole_from_the_holder_that_the_resolver_names(int length)
+    public async Task A_blob_comes_whole_from_the_holder_that_theResolver_names(int length)
     {
         var holder = await NodeAsync("node-b");
         var content = TestContent.Bytes(length);
         var digest = holder.Keep(content);
-        _resolver.Holds(digest, holder.AsHolder());
+        Resolver.Holds(digest, holder.AsHolder());
         var node = await NodeAsync();
 
         using var response = await node.GetAsync($"/v2/some/app/blobs/{digest}?ns=docker.io");
@@ -85,7 +73,7 @@ public sealed class PeerTests : IAsyncLifetime
         var corrupt = Add(ScriptedPeer.Good(TestContent.Flipped(content, 5_000)));
         var node = await NodeAsync();
         var digest = Digest.OfSha256(content);
-        _resolver.Holds(digest, corrupt.AsHolder("corrupt"), Add(ScriptedPeer.Good(content)).AsHolder("good"));
+        Resolver.Holds(digest, corrupt.AsHolder("corrupt"), Add(ScriptedPeer.Good(content)).AsHolder("good"));
 
         for (var pull = 0; pull < 2; pull++)
         {
@@ -105,7 +93,7 @@ public sealed class PeerTests : IAsyncLifetime
         var corrupt = Add(ScriptedPeer.Good(TestContent.Flipped(content, flippedAt)));
         var node = await NodeAsync();
         var digest = Digest.OfSha256(content);
-        _resolver.Holds(digest, corrupt.AsHolder("corrupt"));
+        Resolver.Holds(digest, corrupt.AsHolder("corrupt"));
 
         await Assert.ThrowsAsync<HttpRequestException>(() => node.Http.GetByteArrayAsync(new Uri($"/v2/app/blobs/{digest}", UriKind.Relative)));
         using var again = await node.GetAsync($"/v2/app/blobs/{digest}");
@@ -126,7 +114,7 @@ public sealed class PeerTests : IAsyncLifetime
         });
         var node = await NodeAsync();
         var digest = Digest.OfSha256(content);
-        _resolver.Holds(digest, dying.AsHolder());
+        Resolver.Holds(digest, dying.AsHolder());
 
         var received = await RawHttp.ExchangeAsync(node.Uri, $"GET /v2/app/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n");
 
@@ -185,7 +173,7 @@ public sealed class PeerTests : IAsyncLifetime
         var bad = Peer(call => Scripts[misbehaviour](call, content));
         var node = await NodeAsync();
         var digest = Digest.OfSha256(content);
-        _resolver.Holds(digest, bad.AsHolder("bad-1"), bad.AsHolder("bad-2"));
+        Resolver.Holds(digest, bad.AsHolder("bad-1"), bad.AsHolder("bad-2"));
 
         using var response = await node.GetAsync($"/v2/app/blobs/{digest}");
 
@@ -228,7 +216,7 @@ public sealed class PeerTests : IAsyncLifetime
         var slow = Peer(call => call.StallAsync());
         var node = await NodeAsync(settings: ("Blob:PeerStartBudget", "00:00:30"));
         var digest = Digest.OfSha256(content);
-        _resolver.Holds(digest, slow.AsHolder("slow"), Add(ScriptedPeer.Good(content)).AsHolder("good"));
+        Resolver.Holds(digest, slow.AsHolder("slow"), Add(ScriptedPeer.Good(content)).AsHolder("good"));
 
         using var response = await node.GetAsync($"/v2/app/blobs/{digest}");
 
@@ -248,7 +236,7 @@ public sealed class PeerTests : IAsyncLifetime
         var holder = await NodeAsync("node-b");
         var content = TestContent.Bytes(Big);
         var digest = holder.Keep(content);
-        _resolver.Holds(digest, holder.AsHolder());
+        Resolver.Holds(digest, holder.AsHolder());
         var node = await NodeAsync();
 
         using var response = await node.GetAsync($"/v2/app/blobs/{digest}", ("Range", range));
@@ -264,8 +252,8 @@ public sealed class PeerTests : IAsyncLifetime
         var holder = await NodeAsync("node-b");
         var blob = holder.Keep(TestContent.Bytes(5000));
         var manifest = holder.Keep(TestContent.ImageManifest(blob, blob));
-        _resolver.Holds(blob, holder.AsHolder());
-        _resolver.Tags("docker.io/library/app:1", manifest, holder.AsHolder());
+        Resolver.Holds(blob, holder.AsHolder());
+        Resolver.Tags("docker.io/library/app:1", manifest, holder.AsHolder());
         var node = await NodeAsync();
 
         using var ofBlob = await node.SendAsync(HttpMethod.Head, $"/v2/library/app/blobs/{blob}?ns=docker.io");
@@ -284,10 +272,10 @@ public sealed class PeerTests : IAsyncLifetime
         var layers = Enumerable.Range(0, 40).Select(i => holder.Keep(TestContent.Bytes(100, seed: i))).ToArray();
         var config = holder.Keep(TestContent.Bytes(50));
         var manifest = holder.Keep(TestContent.ImageManifest(config, layers));
-        _resolver.Tags("docker.io/library/app:1", manifest, holder.AsHolder());
+        Resolver.Tags("docker.io/library/app:1", manifest, holder.AsHolder());
         foreach (var digest in (Digest[])[config, .. layers])
         {
-            _resolver.Holds(digest, holder.AsHolder());
+            Resolver.Holds(digest, holder.AsHolder());
         }
 
         var node = await NodeAsync();
@@ -298,7 +286,7 @@ public sealed class PeerTests : IAsyncLifetime
             await node.Http.GetByteArrayAsync(new Uri($"/v2/library/app/blobs/{digest}?ns=docker.io", UriKind.Relative));
         }
 
-        Assert.Equal([1, 41], _resolver.Questions.Select(question => question.Keys.Count));
+        Assert.Equal([1, 41], Resolver.Questions.Select(question => question.Keys.Count));
     }
 
     [Fact]
@@ -306,8 +294,8 @@ public sealed class PeerTests : IAsyncLifetime
     {
         var holder = await NodeAsync("node-b");
         var digest = holder.Keep(TestContent.Bytes(100));
-        _resolver.Holds(digest, holder.AsHolder());
-        _resolver.Tags("docker.io/library/app:1", digest, holder.AsHolder());
+        Resolver.Holds(digest, holder.AsHolder());
+        Resolver.Tags("docker.io/library/app:1", digest, holder.AsHolder());
         var node = await NodeAsync();
 
         using var blob = await node.GetAsync($"/v2/app/blobs/{digest}", (SpegelHeaders.Peer, "eu/a/node-c"));
@@ -315,7 +303,7 @@ public sealed class PeerTests : IAsyncLifetime
 
         Assert.Equal(HttpStatusCode.NotFound, blob.StatusCode);
         Assert.Equal(HttpStatusCode.NotFound, tag.StatusCode);
-        Assert.Empty(_resolver.Questions);
+        Assert.Empty(Resolver.Questions);
     }
 
     [Fact]
@@ -324,7 +312,7 @@ public sealed class PeerTests : IAsyncLifetime
         var content = TestContent.Bytes(1000);
         var holder = await NodeAsync("node-b");
         var digest = holder.Keep(content);
-        _resolver.Holds(digest, holder.AsHolder());
+        Resolver.Holds(digest, holder.AsHolder());
         var node = await NodeAsync();
         await File.WriteAllBytesAsync(node.PathOf(digest), TestContent.Flipped(content, 500));
 
@@ -337,9 +325,9 @@ public sealed class PeerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task While_no_resolver_answers_requests_are_refused_promptly_and_soon_not_even_asked()
+    public async Task While_noResolver_answers_requests_are_refused_promptly_and_soon_not_even_asked()
     {
-        _resolver.Failing = context =>
+        Resolver.Failing = context =>
         {
             context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
             return Task.CompletedTask;
@@ -352,16 +340,16 @@ public sealed class PeerTests : IAsyncLifetime
             Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
         }
 
-        Assert.InRange(_resolver.Questions.Count, 1, 20);
+        Assert.InRange(Resolver.Questions.Count, 1, 20);
     }
 
     [Fact]
-    public async Task When_the_resolver_is_back_peers_serve_again()
+    public async Task When_theResolver_is_back_peers_serve_again()
     {
-        _resolver.Failing = context => Task.Delay(Timeout.InfiniteTimeSpan, context.RequestAborted);
+        Resolver.Failing = context => Task.Delay(Timeout.InfiniteTimeSpan, context.RequestAborted);
         var holder = await NodeAsync("node-b");
         var digest = holder.Keep(TestContent.Bytes(1000));
-        _resolver.Holds(digest, holder.AsHolder());
+        Resolver.Holds(digest, holder.AsHolder());
         var node = await NodeAsync(settings: ("Blob:ResolveBudget", "00:00:00.050"));
         for (var i = 0; i < 5; i++)
         {
@@ -369,7 +357,7 @@ public sealed class PeerTests : IAsyncLifetime
             Assert.Equal(HttpStatusCode.NotFound, refused.StatusCode);
         }
 
-        _resolver.Failing = null;
+        Resolver.Failing = null;
 
         var deadline = DateTime.UtcNow.AddSeconds(30);
         while (true)
@@ -388,20 +376,13 @@ public sealed class PeerTests : IAsyncLifetime
     private async Task<byte[]> PullAsync(byte[] content, params Holder[] holders)
     {
         var digest = Digest.OfSha256(content);
-        _resolver.Holds(digest, holders);
+        Resolver.Holds(digest, holders);
         var node = await NodeAsync();
         return await node.Http.GetByteArrayAsync(new Uri($"/v2/app/blobs/{digest}", UriKind.Relative));
     }
 
     private async Task<BlobNode> NodeAsync(string name = "node-a", params (string Key, string Value)[] settings) => Add(await BlobNode.StartAsync(
-        _resolver, name, [("Blob:StallBudget", "00:00:00.300"), ("Blob:PeerStartBudget", "00:00:01"), .. settings]));
+        Resolver, name, [("Blob:StallBudget", "00:00:00.300"), ("Blob:PeerStartBudget", "00:00:01"), .. settings]));
 
     private ScriptedPeer Peer(Func<ScriptedPeer.Call, Task> script) => Add(new ScriptedPeer(script));
-
-    private T Add<T>(T started)
-        where T : IAsyncDisposable
-    {
-        _started.Add(started);
-        return started;
-    }
 }
