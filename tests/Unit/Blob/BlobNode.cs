@@ -46,7 +46,7 @@ internal sealed class BlobNode : IAsyncDisposable
             var identity = new NodeIdentity(NodeName.Parse(name), location, BlobAddress.Parse(uri.ToString()));
             var app = BlobService.Create([], builder =>
             {
-                builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
+                var all = new Dictionary<string, string?>
                 {
                     ["Node:Name"] = name,
                     ["Node:Region"] = location.Region,
@@ -58,13 +58,18 @@ internal sealed class BlobNode : IAsyncDisposable
                     ["DAPR_HTTP_ENDPOINT"] = (resolver?.Uri ?? Loopback.FreeUri()).ToString(),
                     ["Logging:LogLevel:Default"] = "None",
 
-                    // The first call is compiled while it waits.
+                    // Code is compiled while the first calls wait, on a machine that may be busy. A test of a budget sets that one.
                     ["Blob:ResolveBudget"] = "00:00:10",
-                });
+                    ["Blob:PeerStartBudget"] = "00:00:30",
+                    ["Blob:PeerConnectBudget"] = "00:00:10",
+                    ["Blob:StallBudget"] = "00:00:30",
+                };
                 foreach (var (key, value) in set)
                 {
-                    builder.Configuration[key] = value;
+                    all[key] = value;
                 }
+
+                builder.Configuration.AddInMemoryCollection(all);
             });
             try
             {

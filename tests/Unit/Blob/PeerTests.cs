@@ -9,7 +9,6 @@ public sealed class PeerTests : BlobTests
 {
     private const int Big = 3 * 1024 * 1024;
 
-
     [Theory]
     [InlineData(0)]
     [InlineData(1)]
@@ -63,7 +62,8 @@ public sealed class PeerTests : BlobTests
             await call.StallAsync();
         });
 
-        Assert.Equal(content, await PullAsync(content, stalling.AsHolder("stalling"), Add(ScriptedPeer.Good(content)).AsHolder("good")));
+        Assert.Equal(content, await PullAsync(
+            content, [("Blob:StallBudget", "00:00:01")], stalling.AsHolder("stalling"), Add(ScriptedPeer.Good(content)).AsHolder("good")));
     }
 
     [Fact]
@@ -171,7 +171,7 @@ public sealed class PeerTests : BlobTests
     {
         var content = TestContent.Bytes(100_000);
         var bad = Peer(call => Scripts[misbehaviour](call, content));
-        var node = await NodeAsync();
+        var node = await NodeAsync(settings: ("Blob:PeerStartBudget", "00:00:01"));
         var digest = Digest.OfSha256(content);
         Resolver.Holds(digest, bad.AsHolder("bad-1"), bad.AsHolder("bad-2"));
 
@@ -214,7 +214,7 @@ public sealed class PeerTests : BlobTests
     {
         var content = TestContent.Bytes(1000);
         var slow = Peer(call => call.StallAsync());
-        var node = await NodeAsync(settings: ("Blob:PeerStartBudget", "00:00:30"));
+        var node = await NodeAsync();
         var digest = Digest.OfSha256(content);
         Resolver.Holds(digest, slow.AsHolder("slow"), Add(ScriptedPeer.Good(content)).AsHolder("good"));
 
@@ -373,16 +373,18 @@ public sealed class PeerTests : BlobTests
         }
     }
 
-    private async Task<byte[]> PullAsync(byte[] content, params Holder[] holders)
+    private Task<byte[]> PullAsync(byte[] content, params Holder[] holders) => PullAsync(content, [], holders);
+
+    private async Task<byte[]> PullAsync(byte[] content, (string Key, string Value)[] settings, params Holder[] holders)
     {
         var digest = Digest.OfSha256(content);
         Resolver.Holds(digest, holders);
-        var node = await NodeAsync();
+        var node = await NodeAsync(settings: settings);
         return await node.Http.GetByteArrayAsync(new Uri($"/v2/app/blobs/{digest}", UriKind.Relative));
     }
 
     private async Task<BlobNode> NodeAsync(string name = "node-a", params (string Key, string Value)[] settings) => Add(await BlobNode.StartAsync(
-        Resolver, name, [("Blob:StallBudget", "00:00:00.300"), ("Blob:PeerStartBudget", "00:00:01"), .. settings]));
+        Resolver, name, settings));
 
     private ScriptedPeer Peer(Func<ScriptedPeer.Call, Task> script) => Add(new ScriptedPeer(script));
 }
