@@ -18,6 +18,9 @@ namespace SpegelDapr.Contracts;
 [JsonSerializable(typeof(ResolveRequest))]
 [JsonSerializable(typeof(ResolveAnswer))]
 [JsonSerializable(typeof(NodeAnswer))]
+[JsonSerializable(typeof(FollowRequest))]
+[JsonSerializable(typeof(FollowAnswer))]
+[JsonSerializable(typeof(InFlightAnswer))]
 [JsonSerializable(typeof(Explanation))]
 public sealed partial class ContractsJson : JsonSerializerContext
 {

@@ -38,6 +38,12 @@ public static class SpegelHeaders
     /// <summary>On a request: the <see cref="PeerClaim"/> of the node whose blob asks. Such a request is answered from local content only, so none goes in circles.</summary>
     public const string Peer = "Spegel-Dapr-Peer";
 
+    /// <summary>On a request with <see cref="Peer"/>: content that the other node is still downloading will do as well. Its value is <c>1</c>.</summary>
+    public const string Follow = "Spegel-Dapr-Follow";
+
+    /// <summary>On an answer: its bytes come from a node that was still downloading them. Its value is <c>1</c>.</summary>
+    public const string Relayed = "Spegel-Dapr-Relayed";
+
     /// <summary>On an answer: the <see cref="Contracts.Tier"/> its bytes come from.</summary>
     public const string Tier = "Spegel-Dapr-Tier";
 

@@ -13,6 +13,7 @@ namespace SpegelDapr.Contracts;
 /// <param name="Bytes">The content's size as the decision reckons with it.</param>
 /// <param name="Candidates">All holders that the resolver names, in the order in which they would be tried.</param>
 /// <param name="Upstream">The registry that containerd would go to.</param>
+/// <param name="InFlight">The nodes of the zone that are fetching the content now, in the order in which they began.</param>
 /// <param name="Digest">The digest that it is or stands for; null for a tag that nobody in reach knows.</param>
 public sealed record Explanation(
     ContentKey Key,
@@ -25,6 +26,7 @@ public sealed record Explanation(
     long Bytes,
     IReadOnlyList<ExplainedCandidate> Candidates,
     ExplainedUpstream Upstream,
+    IReadOnlyList<InFlightNode> InFlight,
     Digest? Digest = null)
 {
     /// <summary>The path on the mirror's port. Query: <c>key</c>, a digest or a full tag reference; for a digest optionally <c>ns</c>, its registry.</summary>

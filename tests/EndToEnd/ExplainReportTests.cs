@@ -23,6 +23,7 @@ public sealed class ExplainReportTests
                 Candidate("node-c", "us/a", Tier.CrossRegion, isUsed: false, new ExplainedRoute(0, 1.5)),
             ],
             new ExplainedUpstream(new ExplainedRoute(0, 0), "docker.io"),
+            [],
             digest);
         using var output = new StringWriter { NewLine = "\n" };
 

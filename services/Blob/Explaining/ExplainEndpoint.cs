@@ -74,6 +74,7 @@ internal sealed class ExplainEndpoint(
         [.. choice.Candidates.Select(candidate => Explain(candidate, choice.Bytes))],
         new ExplainedUpstream(
             Explain(routes.FromUpstream(choice.Registry), Tier.Upstream, choice.Bytes), choice.Registry.Length == 0 ? null : choice.Registry),
+        [],
         digest);
 
     private ExplainedCandidate Explain(Candidate candidate, long bytes)

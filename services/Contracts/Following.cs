@@ -1,0 +1,40 @@
+namespace SpegelDapr.Contracts;
+
+/// <summary>
+/// A question to the resolver of a node's zone: the node is about to fetch content that nobody in its zone has complete; does it lead, or whom may
+/// it follow? From then on the node counts as in flight, and others may be told to follow it. Posted to the method <see cref="Method"/>.
+/// </summary>
+/// <param name="Node">The node that asks.</param>
+/// <param name="Location">Where it is.</param>
+/// <param name="Digest">What it is about to fetch.</param>
+/// <param name="Failed">Nodes that it has followed in vain, at most <see cref="MaxFailed"/>. They no longer count as in flight.</param>
+public sealed record FollowRequest(NodeName Node, Location Location, Digest Digest, IReadOnlyList<NodeName> Failed)
+{
+    /// <summary>The resolver's method, under Dapr service invocation.</summary>
+    public const string Method = "v1/follow";
+
+    /// <summary>The most failed nodes of one question.</summary>
+    public const int MaxFailed = 16;
+}
+
+/// <summary>Whom a node follows.</summary>
+/// <param name="Depth">How many nodes are between it and where the content enters the zone: 0 for one that leads, 1 for one that follows it.</param>
+/// <param name="Parent">The node to follow; null for one that leads.</param>
+public sealed record FollowAnswer(int Depth, NodeIdentity? Parent = null);
+
+/// <summary>The answer to a question that takes no body: who is in flight with some content in a zone?</summary>
+/// <param name="Nodes">The nodes, in the order in which they have asked.</param>
+public sealed record InFlightAnswer(IReadOnlyList<InFlightNode> Nodes)
+{
+    /// <summary>The route of the question, which is a GET.</summary>
+    public const string Route = "/v1/in-flight/{region}/{zone}/{digest}";
+
+    /// <summary>The resolver's method for some content in a zone, under Dapr service invocation.</summary>
+    public static string Method(Location location, Digest digest) => $"v1/in-flight/{location}/{digest}";
+}
+
+/// <summary>A node that is fetching some content.</summary>
+/// <param name="Node">The node.</param>
+/// <param name="Since">When it was told whom to follow.</param>
+/// <param name="Parent">The node that it follows; null for one that leads.</param>
+public sealed record InFlightNode(NodeName Node, DateTimeOffset Since, NodeName? Parent = null);
