@@ -20,6 +20,7 @@ internal sealed class BlobMetrics
     };
 
     private readonly Counter<long> _served;
+    private readonly Counter<long> _relayed;
     private readonly Counter<long> _requests;
     private readonly Histogram<double> _resolve;
     private readonly Histogram<double> _firstByte;
@@ -36,6 +37,8 @@ internal sealed class BlobMetrics
     {
         var meter = meters.Create("SpegelDapr.Blob");
         _served = meter.CreateCounter<long>("spegel_dapr.blob.served", "By", "Bytes of content sent, by the tier they came from.");
+        _relayed = meter.CreateCounter<long>(
+            "spegel_dapr.blob.relayed", "By", "Bytes sent, among the others, that a node of the zone was still downloading: this one, or the one they came from.");
         _requests = meter.CreateCounter<long>("spegel_dapr.blob.requests", "{request}", "Requests for content, by outcome.");
         _resolve = meter.CreateHistogram(
             "spegel_dapr.blob.resolve.duration", "s", "How long the resolver took to answer, by outcome.", advice: WaitBuckets);
@@ -53,11 +56,17 @@ internal sealed class BlobMetrics
         _denied = meter.CreateCounter<long>("spegel_dapr.blob.denied", "{request}", "Requests from outside a closed boundary, which were refused.");
     }
 
-    public void Served(long bytes, Tier tier, ContentKind kind, bool toPeer) => _served.Add(
-        bytes, new("tier", tier.Name()), new("kind", Name(kind)), new("requester", Requester(toPeer)));
+    public void Served(long bytes, Tier tier, ContentKind kind, bool toPeer, bool isRelayed = false)
+    {
+        _served.Add(bytes, new("tier", tier.Name()), new("kind", Name(kind)), new("requester", Requester(toPeer)));
+        if (isRelayed)
+        {
+            _relayed.Add(bytes, new("tier", tier.Name()), new("kind", Name(kind)), new("requester", Requester(toPeer)));
+        }
+    }
 
     /// <param name="outcome">
-    /// The tier of a hit, <c>miss</c>, <c>bypassed</c> (a miss because no holder is worth asking), <c>broken</c> (failed or cut short)
+    /// The tier of a hit, <c>relayed</c> (for a peer, out of a download of this node), <c>miss</c>, <c>bypassed</c> (a miss because no holder is worth asking), <c>broken</c> (failed or cut short)
     /// or <c>aborted</c> (by the client).
     /// </param>
     public void Request(string outcome, ContentKind kind, bool fromPeer) => _requests.Add(
@@ -79,7 +88,7 @@ internal sealed class BlobMetrics
         _upstreamTransfer.Record(duration.TotalSeconds);
     }
 
-    /// <param name="where"><c>local</c> or <c>peer</c>.</param>
+    /// <param name="where"><c>local</c>, <c>ingest</c> (what this node is downloading) or <c>peer</c>.</param>
     public void Corrupt(string where) => _corrupt.Add(1, new KeyValuePair<string, object?>("where", where));
 
     public void Shunned() => _shunned.Add(1);

@@ -21,7 +21,18 @@ public sealed class BlobOptions : IValidatedOptions
     /// <summary>How long all peers together may take until the first byte; then the answer is 404 and containerd goes upstream.</summary>
     public TimeSpan PeerStartBudget { get; set; } = TimeSpan.FromSeconds(3);
 
-    /// <summary>How long a connection to a peer may take to be established.</summary>
+    /// <summary>
+    /// Whether nodes of a zone that fetch the same content at the same time follow one another: this one what others are still downloading, and
+    /// others what this one is.
+    /// </summary>
+    public bool Relay { get; set; } = true;
+
+    /// <summary>How long nodes that are followed may take together until the first byte; then the answer is 404 and containerd goes upstream.</summary>
+    public TimeSpan FollowStartBudget { get; set; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>
+    /// How long a connection to a peer may take to be established, and how long is waited for a download to begin that a peer wants to follow.
+    /// </summary>
     public TimeSpan PeerConnectBudget { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>How long a peer may take to answer before the next one is asked as well.</summary>
@@ -51,6 +62,7 @@ public sealed class BlobOptions : IValidatedOptions
         [
             (nameof(ResolveBudget), ResolveBudget),
             (nameof(PeerStartBudget), PeerStartBudget),
+            (nameof(FollowStartBudget), FollowStartBudget),
             (nameof(PeerConnectBudget), PeerConnectBudget),
             (nameof(HedgeDelay), HedgeDelay),
             (nameof(StallBudget), StallBudget),

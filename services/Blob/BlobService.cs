@@ -7,6 +7,7 @@ using SpegelDapr.Blob.Explaining;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Blob.Mirror;
 using SpegelDapr.Blob.Peers;
+using SpegelDapr.Blob.Relay;
 using SpegelDapr.Blob.Routing;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
@@ -57,6 +58,9 @@ public static class BlobService
         builder.Services.AddSingleton<PeerClient>();
         builder.Services.AddSingleton<HedgedStart>();
         builder.Services.AddSingleton<Shunned>();
+        builder.Services.AddSingleton<Feeds>();
+        builder.Services.AddSingleton<Ingests>();
+        builder.Services.AddSingleton<Following>();
         builder.Services.AddSingleton<PeerContent>();
         builder.Services.AddSingleton<ManifestMemory>();
         builder.Services.AddSingleton<PeerLoads>();

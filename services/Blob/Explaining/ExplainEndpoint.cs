@@ -12,10 +12,12 @@ namespace SpegelDapr.Blob.Explaining;
 internal sealed class ExplainEndpoint(
     LocalContent local,
     HolderLookup holders,
+    ResolverClient resolver,
     HolderChooser chooser,
     Routes routes,
     PeerLoads loads,
     IOptions<ZoneOptions> zones,
+    IOptions<BlobOptions> options,
     IOptions<NodeOptions> node)
 {
     private readonly NodeIdentity _node = node.Value.Identity;
@@ -49,20 +51,30 @@ internal sealed class ExplainEndpoint(
         if ((key.Digest ?? named?.Digest) is not { } digest)
         {
             var unknown = new HolderChoice([], 0, registry ?? "");
-            return Explain(key, null, unknown, Tier.Upstream, named is null ? "no resolver answers" : "nobody in reach knows the tag");
+            return Explain(key, null, unknown, [], Tier.Upstream, named is null ? "no resolver answers" : "nobody in reach knows the tag");
         }
 
         var resolved = key.IsTag ? await holders.FindAsync(digest, cancellation) : named;
+        var inFlight = (await resolver.FindInFlightAsync(digest, cancellation))?.Nodes ?? [];
         var choice = chooser.Preview(digest, kind, registry, resolved?.Holders ?? []);
         var (decision, reason) =
             local.Has(digest) ? (Tier.Local, "the node has it")
-            : choice.Candidates.FirstOrDefault(candidate => candidate.IsUsed) is { } first ? (first.Holder.Tier, $"the holder to ask first: {first.Reason}")
+            : choice.Holders is [{ Tier: Tier.SameZone }, ..] ? First(choice)
+            : options.Value.Relay && inFlight.FirstOrDefault(other => other.Node != _node.Name) is { } other ? (Tier.SameZone, $"{other.Node} is downloading it, so this node may follow")
+            : choice.Holders.Count > 0 ? First(choice)
             : choice.Candidates is [var refused, ..] ? (Tier.Upstream, $"no holder is worth asking: {refused.Reason}")
             : (Tier.Upstream, resolved is null ? "no resolver answers" : "nobody in reach holds it");
-        return Explain(key, digest, choice, decision, reason);
+        return Explain(key, digest, choice, inFlight, decision, reason);
     }
 
-    private Explanation Explain(ContentKey key, Digest? digest, HolderChoice choice, Tier decision, string reason) => new(
+    private static (Tier Decision, string Reason) First(HolderChoice choice)
+    {
+        var first = choice.Candidates.First(candidate => candidate.IsUsed);
+        return (first.Holder.Tier, $"the holder to ask first: {first.Reason}");
+    }
+
+    private Explanation Explain(
+        ContentKey key, Digest? digest, HolderChoice choice, IReadOnlyList<InFlightNode> inFlight, Tier decision, string reason) => new(
         key,
         _node.Name,
         _node.Location,
@@ -74,7 +86,7 @@ internal sealed class ExplainEndpoint(
         [.. choice.Candidates.Select(candidate => Explain(candidate, choice.Bytes))],
         new ExplainedUpstream(
             Explain(routes.FromUpstream(choice.Registry), Tier.Upstream, choice.Bytes), choice.Registry.Length == 0 ? null : choice.Registry),
-        [],
+        inFlight,
         digest);
 
     private ExplainedCandidate Explain(Candidate candidate, long bytes)

@@ -1,5 +1,6 @@
 using System.Net.Http.Headers;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using Dapr.Client;
 using Microsoft.Extensions.Options;
 using Polly;
@@ -68,8 +69,22 @@ internal sealed partial class ResolverClient : IDisposable
     }
 
     /// <summary>The node as the resolver knows it; null when no resolver answers in time.</summary>
-    public Task<NodeAnswer?> FindAsync(PeerClaim node, CancellationToken cancellation) =>
-        WithinBudgetAsync(token => AskAsync(node, token), cancellation);
+    public Task<NodeAnswer?> FindAsync(PeerClaim node, CancellationToken cancellation) => WithinBudgetAsync(
+        token => GetAsync(NodeAnswer.Method(node), ContractsJson.Default.NodeAnswer, token), cancellation);
+
+    /// <summary>Whom this node is to follow for content that it is about to fetch; null when no resolver answers in time.</summary>
+    public Task<FollowAnswer?> FollowAsync(Digest digest, IReadOnlyList<NodeName> failed, CancellationToken cancellation) => WithinBudgetAsync(
+        token => PostAsync(
+            FollowRequest.Method,
+            new FollowRequest(_node.Name, _node.Location, digest, failed),
+            ContractsJson.Default.FollowRequest,
+            ContractsJson.Default.FollowAnswer,
+            token),
+        cancellation);
+
+    /// <summary>Who of this node's zone is fetching content now; null when no resolver answers in time.</summary>
+    public Task<InFlightAnswer?> FindInFlightAsync(Digest digest, CancellationToken cancellation) => WithinBudgetAsync(
+        token => GetAsync(InFlightAnswer.Method(_node.Location, digest), ContractsJson.Default.InFlightAnswer, token), cancellation);
 
     /// <inheritdoc/>
     public void Dispose() => _http.Dispose();
@@ -93,26 +108,38 @@ internal sealed partial class ResolverClient : IDisposable
         return null;
     }
 
-    private async Task<NodeAnswer> AskAsync(PeerClaim node, CancellationToken cancellation)
-    {
-        using var response = await _http.GetAsync(new Uri(NodeAnswer.Method(node), UriKind.Relative), cancellation);
-        response.EnsureSuccessStatusCode();
-        return JsonSerializer.Deserialize(await response.Content.ReadAsByteArrayAsync(cancellation), ContractsJson.Default.NodeAnswer)
-            ?? throw new JsonException("The answer is null.");
-    }
-
     private async Task<IReadOnlyList<ResolvedKey>> AskAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellation)
     {
-        using var question = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(
-            new ResolveRequest(_node.Name, _node.Location, keys), ContractsJson.Default.ResolveRequest));
-        question.Headers.ContentType = new MediaTypeHeaderValue("application/json");
-        using var response = await _http.PostAsync(new Uri(ResolveRequest.Method, UriKind.Relative), question, cancellation);
-        response.EnsureSuccessStatusCode();
-        var answer = JsonSerializer.Deserialize(
-            await response.Content.ReadAsByteArrayAsync(cancellation), ContractsJson.Default.ResolveAnswer);
-        return answer is not null && answer.Keys.Select(key => key.Key).SequenceEqual(keys)
+        var answer = await PostAsync(
+            ResolveRequest.Method,
+            new ResolveRequest(_node.Name, _node.Location, keys),
+            ContractsJson.Default.ResolveRequest,
+            ContractsJson.Default.ResolveAnswer,
+            cancellation);
+        return answer.Keys.Select(key => key.Key).SequenceEqual(keys)
             ? answer.Keys
             : throw new JsonException("The answer does not list the keys of the question.");
+    }
+
+    private async Task<TAnswer> GetAsync<TAnswer>(string method, JsonTypeInfo<TAnswer> type, CancellationToken cancellation)
+    {
+        using var response = await _http.GetAsync(new Uri(method, UriKind.Relative), cancellation);
+        return await ReadAsync(response, type, cancellation);
+    }
+
+    private async Task<TAnswer> PostAsync<TQuestion, TAnswer>(
+        string method, TQuestion question, JsonTypeInfo<TQuestion> questionType, JsonTypeInfo<TAnswer> answerType, CancellationToken cancellation)
+    {
+        using var content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(question, questionType));
+        content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        using var response = await _http.PostAsync(new Uri(method, UriKind.Relative), content, cancellation);
+        return await ReadAsync(response, answerType, cancellation);
+    }
+
+    private static async Task<TAnswer> ReadAsync<TAnswer>(HttpResponseMessage response, JsonTypeInfo<TAnswer> type, CancellationToken cancellation)
+    {
+        response.EnsureSuccessStatusCode();
+        return JsonSerializer.Deserialize(await response.Content.ReadAsByteArrayAsync(cancellation), type) ?? throw new JsonException("The answer is null.");
     }
 
     private static partial class Log

@@ -10,7 +10,8 @@ namespace SpegelDapr.Blob.Mirror;
 /// <param name="Length">Its whole length in bytes.</param>
 /// <param name="Tier">How far its bytes come.</param>
 /// <param name="Holder">The node they come from.</param>
-internal sealed record ContentResponse(Digest Digest, string MediaType, long Length, Tier Tier, NodeName Holder)
+/// <param name="IsRelayed">Whether that node is still downloading it.</param>
+internal sealed record ContentResponse(Digest Digest, string MediaType, long Length, Tier Tier, NodeName Holder, bool IsRelayed = false)
 {
     public const string BlobMediaType = "application/octet-stream";
 
@@ -32,6 +33,11 @@ internal sealed record ContentResponse(Digest Digest, string MediaType, long Len
         response.Headers.AcceptRanges = "bytes";
         response.Headers[SpegelHeaders.Tier] = Tier.Name();
         response.Headers[SpegelHeaders.Holder] = Holder.ToString();
+        if (IsRelayed)
+        {
+            response.Headers[SpegelHeaders.Relayed] = "1";
+        }
+
         if (IsKnownToClient(context.Request))
         {
             response.StatusCode = StatusCodes.Status304NotModified;

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Content;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Blob.Peers;
+using SpegelDapr.Blob.Relay;
 using SpegelDapr.Blob.Routing;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
@@ -12,7 +13,8 @@ namespace SpegelDapr.Blob.Mirror;
 
 /// <summary>
 /// Answers every request on the mirror's port: from local content, or else from peers, or else promptly 404, whereupon containerd asks
-/// the next host of its configuration. Another node's request is answered from local content only, so none goes in circles.
+/// the next host of its configuration. Another node's request is answered from local content only, or from what this node's containerd is
+/// downloading, so none goes in circles.
 /// </summary>
 internal sealed partial class MirrorEndpoint(
     LocalContent local,
@@ -20,9 +22,11 @@ internal sealed partial class MirrorEndpoint(
     Prefetch prefetch,
     HolderChooser chooser,
     PeerContent peers,
+    Ingests ingests,
     UpstreamWatch upstream,
     RegistryFilter registries,
     IOptions<NodeOptions> node,
+    IOptions<BlobOptions> options,
     BlobMetrics metrics,
     ILogger<MirrorEndpoint> logger)
 {
@@ -34,6 +38,7 @@ internal sealed partial class MirrorEndpoint(
     private const string Miss = "miss";
     private const string Bypassed = "bypassed";
     private const string Broken = "broken";
+    private const string Relayed = "relayed";
 
     private readonly NodeName _node = node.Value.Identity.Name;
 
@@ -131,16 +136,20 @@ internal sealed partial class MirrorEndpoint(
             }
         }
 
+        var isGet = HttpMethods.IsGet(context.Request.Method);
         if (fromPeer)
         {
-            return await MissAsync(context, OciError.Unknown(request.Kind));
+            return isGet && options.Value.Relay && context.Request.Headers.ContainsKey(SpegelHeaders.Follow)
+                ? await RelayAsync(context, request, digest)
+                : await MissAsync(context, OciError.Unknown(request.Kind));
         }
 
-        var choice = chooser.Choose(digest, request.Kind, request.Registry, (await holders.FindAsync(digest, cancellation))?.Holders ?? []);
-        if (choice.Holders.Count > 0)
+        var resolved = await holders.FindAsync(digest, cancellation);
+        var choice = chooser.Choose(digest, request.Kind, request.Registry, resolved?.Holders ?? []);
+        if (choice.Holders.Count > 0 || (isGet && resolved is not null))
         {
             var tier = request.Kind == ContentKind.Manifest ? await AnswerManifestFromPeersAsync(context, request, digest, choice.Holders)
-                : HttpMethods.IsHead(context.Request.Method) ? await AnswerHeadFromPeersAsync(context, request, digest, choice.Holders)
+                : !isGet ? await AnswerHeadFromPeersAsync(context, request, digest, choice.Holders)
                 : await AnswerBlobFromPeersAsync(context, request, digest, choice.Holders);
             if (tier is not null)
             {
@@ -150,7 +159,7 @@ internal sealed partial class MirrorEndpoint(
             holders.Forget(digest);
         }
 
-        if (HttpMethods.IsGet(context.Request.Method))
+        if (isGet)
         {
             upstream.Missed(digest, choice.Registry);
         }
@@ -179,7 +188,7 @@ internal sealed partial class MirrorEndpoint(
         }
 
         return file.Length <= OciManifest.MaxBytes
-            && await AnswerManifestAsync(context, request, digest, file.ReadAll(), Tier.Local, _node, fromPeer)
+            && await AnswerManifestAsync(context, request, digest, file.ReadAll(), Tier.Local, _node, fromPeer, isRelayed: false)
             ? Tier.Local.Name()
             : await MissAsync(context, OciError.Unknown(request.Kind));
     }
@@ -204,9 +213,56 @@ internal sealed partial class MirrorEndpoint(
         }
     }
 
+    /// <summary>
+    /// Answers another node, which follows this one, out of what containerd is downloading: with a blob as it grows, and with a manifest, whose type
+    /// is in its bytes, when it is there whole.
+    /// </summary>
+    private async Task<string> RelayAsync(HttpContext context, MirrorRequest request, Digest digest)
+    {
+        var cancellation = context.RequestAborted;
+        using (var download = await ingests.FindAsync(digest, cancellation))
+        {
+            if (download is not null && request.Kind == ContentKind.Blob)
+            {
+                var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _node, IsRelayed: true);
+                if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
+                {
+                    await SendDownloadAsync(context, download, offset, count);
+                }
+
+                return Relayed;
+            }
+
+            if (download is not null && !await download.IsCommittedAsync(cancellation))
+            {
+                return await MissAsync(context, OciError.Unknown(request.Kind));
+            }
+        }
+
+        using var file = await local.OpenAsync(digest, cancellation);
+        return file is null
+            ? await MissAsync(context, OciError.Unknown(request.Kind))
+            : await AnswerFromFileAsync(context, request, digest, file, fromPeer: true);
+    }
+
+    private async Task SendDownloadAsync(HttpContext context, GrowingFile download, long offset, long count)
+    {
+        // The headers go at once, by which the follower knows that there is something to wait for.
+        var writer = context.Response.BodyWriter;
+        await writer.FlushAsync(context.RequestAborted);
+        while (count > 0)
+        {
+            var read = (int)Math.Min(await download.ReadAsync(writer.GetMemory(ChunkBytes), offset, context.RequestAborted), count);
+            writer.Advance(read);
+            (offset, count) = (offset + read, count - read);
+            await writer.FlushAsync(context.RequestAborted);
+            metrics.Served(read, Tier.Local, ContentKind.Blob, toPeer: true, isRelayed: true);
+        }
+    }
+
     /// <summary>Answers with a manifest, whose bytes match its digest; false when they are no manifest.</summary>
     private async Task<bool> AnswerManifestAsync(
-        HttpContext context, MirrorRequest request, Digest digest, byte[] bytes, Tier tier, NodeName holder, bool fromPeer)
+        HttpContext context, MirrorRequest request, Digest digest, byte[] bytes, Tier tier, NodeName holder, bool fromPeer, bool isRelayed)
     {
         if (OciManifest.TryParse(bytes) is not { EffectiveMediaType: { } mediaType } manifest)
         {
@@ -222,11 +278,11 @@ internal sealed partial class MirrorEndpoint(
             prefetch.ForNode(manifest, request.Registry);
         }
 
-        var response = new ContentResponse(digest, mediaType, bytes.Length, tier, holder);
+        var response = new ContentResponse(digest, mediaType, bytes.Length, tier, holder, isRelayed);
         if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
         {
             await context.Response.Body.WriteAsync(bytes.AsMemory((int)offset, (int)count), context.RequestAborted);
-            metrics.Served(count, tier, ContentKind.Manifest, fromPeer);
+            metrics.Served(count, tier, ContentKind.Manifest, fromPeer, isRelayed);
         }
 
         return true;
@@ -235,8 +291,8 @@ internal sealed partial class MirrorEndpoint(
     private async Task<Tier?> AnswerManifestFromPeersAsync(
         HttpContext context, MirrorRequest request, Digest digest, IReadOnlyList<Holder> known) =>
         await peers.ReadAllAsync(
-            known, request.PeerTarget(digest), digest, OciManifest.MaxBytes, context.RequestAborted) is var (bytes, holder)
-        && await AnswerManifestAsync(context, request, digest, bytes, holder.Tier, holder.Node.Name, fromPeer: false)
+            known, request.PeerTarget(digest), digest, OciManifest.MaxBytes, context.RequestAborted) is var (bytes, holder, isRelayed)
+        && await AnswerManifestAsync(context, request, digest, bytes, holder.Tier, holder.Node.Name, fromPeer: false, isRelayed)
             ? holder.Tier
             : null;
 
@@ -273,14 +329,14 @@ internal sealed partial class MirrorEndpoint(
             }
 
             var tier = transfer.Holder.Tier;
-            var response = new ContentResponse(digest, ContentResponse.BlobMediaType, transfer.Total, tier, transfer.Holder.Node.Name);
+            var response = new ContentResponse(digest, ContentResponse.BlobMediaType, transfer.Total, tier, transfer.Holder.Node.Name, transfer.IsRelayed);
             if (await response.BeginAsync(context, range) is null)
             {
                 return tier;
             }
 
             await context.Response.BodyWriter.WriteAsync(buffer.AsMemory(0, read), context.RequestAborted);
-            metrics.Served(read, tier, ContentKind.Blob, toPeer: false);
+            metrics.Served(read, tier, ContentKind.Blob, toPeer: false, transfer.IsRelayed);
             await SendTransferAsync(context, transfer);
             return tier;
         }
@@ -297,7 +353,7 @@ internal sealed partial class MirrorEndpoint(
         {
             writer.Advance(read);
             await writer.FlushAsync(context.RequestAborted);
-            metrics.Served(read, transfer.Holder.Tier, ContentKind.Blob, toPeer: false);
+            metrics.Served(read, transfer.Holder.Tier, ContentKind.Blob, toPeer: false, transfer.IsRelayed);
         }
     }
 

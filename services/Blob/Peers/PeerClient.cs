@@ -12,7 +12,8 @@ namespace SpegelDapr.Blob.Peers;
 /// <param name="Target">The path and query.</param>
 /// <param name="From">The first byte; null for the whole.</param>
 /// <param name="To">The last byte; null for all to the end.</param>
-internal sealed record PeerRequest(HttpMethod Method, string Target, long? From = null, long? To = null);
+/// <param name="Follow">Whether content will do that the peer is still downloading.</param>
+internal sealed record PeerRequest(HttpMethod Method, string Target, long? From = null, long? To = null, bool Follow = false);
 
 /// <summary>A peer does not give what it was asked for; the message says why.</summary>
 internal sealed class PeerException(string message, Exception? inner = null) : Exception(message, inner);
@@ -27,10 +28,11 @@ internal sealed class PeerClient : IDisposable
     private readonly PeerLoads _loads;
     private readonly Routes _routes;
     private readonly TimeProvider _time;
+    private readonly TimeSpan _stallBudget;
 
     public PeerClient(PeerLoads loads, Routes routes, IOptions<BlobOptions> options, IOptions<NodeOptions> node, TimeProvider time)
     {
-        (_loads, _routes, _time) = (loads, routes, time);
+        (_loads, _routes, _time, _stallBudget) = (loads, routes, time, options.Value.StallBudget);
         _claim = new PeerClaim(node.Value.Location, node.Value.Identity.Name).ToString();
         _http = new HttpMessageInvoker(new SocketsHttpHandler
         {
@@ -55,6 +57,11 @@ internal sealed class PeerClient : IDisposable
     {
         using var message = new HttpRequestMessage(request.Method, new Uri(holder.Node.Address.Uri, request.Target));
         message.Headers.TryAddWithoutValidation(SpegelHeaders.Peer, _claim);
+        if (request.Follow)
+        {
+            message.Headers.TryAddWithoutValidation(SpegelHeaders.Follow, "1");
+        }
+
         if (request.From is { } from)
         {
             message.Headers.TryAddWithoutValidation("Range", string.Create(CultureInfo.InvariantCulture, $"bytes={from}-{request.To}"));
@@ -67,7 +74,8 @@ internal sealed class PeerClient : IDisposable
         {
             response = await _http.SendAsync(message, cancellation);
             var (offset, length, total) = PartOf(request, response);
-            answer = new PeerAnswer(holder, response, await response.Content.ReadAsStreamAsync(cancellation), offset, length, total, _time, Ended);
+            var body = await response.Content.ReadAsStreamAsync(cancellation);
+            answer = new PeerAnswer(holder, response, body, offset, length, total, _time, Ended) { Patience = _stallBudget };
             return answer;
         }
         catch (HttpRequestException e)
@@ -91,10 +99,12 @@ internal sealed class PeerClient : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _http.Dispose();
 
-    private void Ended(Holder holder, long bytes, TimeSpan duration)
+    private void Ended(PeerAnswer answer, long bytes, TimeSpan duration)
     {
-        _loads.End(holder.Node.Name, bytes, duration);
-        _routes.Received(holder.Node.Location, bytes, duration);
+        // A node that is still downloading itself is as fast as its own source, which says nothing of it or of the way from there.
+        var measured = answer.IsRelayed ? 0 : bytes;
+        _loads.End(answer.Holder.Node.Name, measured, duration);
+        _routes.Received(answer.Holder.Node.Location, measured, duration);
     }
 
     private static (long Offset, long Length, long Total) PartOf(PeerRequest request, HttpResponseMessage response)
@@ -150,7 +160,7 @@ internal sealed class PeerAnswer(
     long length,
     long total,
     TimeProvider time,
-    Action<Holder, long, TimeSpan> ended) : IDisposable
+    Action<PeerAnswer, long, TimeSpan> ended) : IDisposable
 {
     private readonly long _started = time.GetTimestamp();
     private TimeSpan _duration;
@@ -158,6 +168,12 @@ internal sealed class PeerAnswer(
     private int _disposed;
 
     public Holder Holder => holder;
+
+    /// <summary>Whether the peer is still downloading the content itself.</summary>
+    public bool IsRelayed { get; } = response.Headers.Contains(SpegelHeaders.Relayed);
+
+    /// <summary>How long it may send nothing.</summary>
+    public required TimeSpan Patience { get; set; }
 
     public long Offset => offset;
 
@@ -188,7 +204,7 @@ internal sealed class PeerAnswer(
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
             response.Dispose();
-            ended(holder, _received, _duration);
+            ended(this, _received, _duration);
         }
     }
 }

@@ -1,15 +1,20 @@
 using System.Buffers;
 using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Relay;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Blob.Peers;
 
 /// <summary>Content of other nodes.</summary>
 internal sealed class PeerContent(
-    HedgedStart hedged, Shunned shunned, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<PeerContent> logger)
+    HedgedStart hedged,
+    Following following,
+    Shunned shunned,
+    IOptions<BlobOptions> options,
+    BlobMetrics metrics,
+    TimeProvider time,
+    ILogger<PeerContent> logger)
 {
-    public HedgedStart Hedged => hedged;
-
     public Shunned Shunned => shunned;
 
     public BlobOptions Options => options.Value;
@@ -20,13 +25,26 @@ internal sealed class PeerContent(
 
     public ILogger Logger => logger;
 
-    /// <summary>A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read.</summary>
+    /// <summary>
+    /// A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read. When none of the holders is
+    /// in this node's zone, the nodes of the zone that are downloading the content come before them.
+    /// </summary>
     public PeerTransfer Open(
-        IReadOnlyList<Holder> holders, string target, Digest digest, long first, long? last, CancellationToken cancellation) =>
-        new(this, Candidates(holders, digest), target, digest, first, last, cancellation);
+        IReadOnlyList<Holder> holders, string target, Digest digest, long first, long? last, CancellationToken cancellation)
+    {
+        IPeerSource source = new HolderSource(hedged, Candidates(holders, digest), options.Value.PeerStartBudget);
+        return new PeerTransfer(
+            this,
+            holders.Any(holder => holder.Tier == Tier.SameZone) ? source : following.Before(source, digest),
+            target,
+            digest,
+            first,
+            last,
+            cancellation);
+    }
 
     /// <summary>Content whole, and thus verified; null when no peer gives it, or it is longer than <paramref name="mostBytes"/>.</summary>
-    public async Task<(byte[] Bytes, Holder Holder)?> ReadAllAsync(
+    public async Task<ReceivedContent?> ReadAllAsync(
         IReadOnlyList<Holder> holders, string target, Digest digest, int mostBytes, CancellationToken cancellation)
     {
         using var transfer = Open(holders, target, digest, 0, null, cancellation);
@@ -44,7 +62,7 @@ internal sealed class PeerContent(
                 content.Write(buffer, 0, read);
             }
 
-            return (content.ToArray(), transfer.Holder);
+            return new ReceivedContent(content.ToArray(), transfer.Holder, transfer.IsRelayed);
         }
         catch (Exception e) when (e is PeersExhaustedException or CorruptContentException)
         {
@@ -70,3 +88,9 @@ internal sealed class PeerContent(
     private Candidates Candidates(IReadOnlyList<Holder> holders, Digest digest) =>
         new(holders, options.Value.MaxPeerAttempts, holder => shunned.Contains(holder.Node.Name, digest));
 }
+
+/// <summary>Content that has come whole.</summary>
+/// <param name="Bytes">All of it.</param>
+/// <param name="Holder">The node that the last of it came from.</param>
+/// <param name="IsRelayed">Whether that node was still downloading it.</param>
+internal sealed record ReceivedContent(byte[] Bytes, Holder Holder, bool IsRelayed);

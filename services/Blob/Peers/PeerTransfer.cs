@@ -20,7 +20,7 @@ internal sealed partial class PeerTransfer : IDisposable
     public const int HeldBackBytes = 1024 * 1024;
 
     private readonly PeerContent _peers;
-    private readonly Candidates _candidates;
+    private readonly IPeerSource _source;
     private readonly string _target;
     private readonly Digest _digest;
     private readonly long _first;
@@ -40,16 +40,16 @@ internal sealed partial class PeerTransfer : IDisposable
     private bool _complete;
 
     /// <param name="peers">What transfers share.</param>
-    /// <param name="candidates">The holders.</param>
+    /// <param name="source">The peers, disposed of with this.</param>
     /// <param name="target">The path and query at which they have the content.</param>
     /// <param name="digest">The content's digest.</param>
     /// <param name="first">The first byte to read.</param>
     /// <param name="last">The last byte to read; null for all to the end.</param>
     /// <param name="cancellation">Ends the transfer, because nobody wants it any longer.</param>
     public PeerTransfer(
-        PeerContent peers, Candidates candidates, string target, Digest digest, long first, long? last, CancellationToken cancellation)
+        PeerContent peers, IPeerSource source, string target, Digest digest, long first, long? last, CancellationToken cancellation)
     {
-        (_peers, _candidates, _cancellation) = (peers, candidates, cancellation);
+        (_peers, _source, _cancellation) = (peers, source, cancellation);
         (_target, _digest, _first, _last) = (target, digest, first, last);
         _offset = first;
         _started = peers.Time.GetTimestamp();
@@ -63,6 +63,11 @@ internal sealed partial class PeerTransfer : IDisposable
 
     /// <summary>The holder of the last bytes that were read; known after the first read.</summary>
     public Holder Holder { get; private set; } = null!;
+
+    /// <summary>Whether that holder is still downloading the content itself.</summary>
+    public bool IsRelayed { get; private set; }
+
+    private TimeSpan StartBudgetLeft => _source.StartBudget - _peers.Time.GetElapsedTime(_started);
 
     private long End => Math.Min(_last + 1 ?? long.MaxValue, Total);
 
@@ -95,7 +100,11 @@ internal sealed partial class PeerTransfer : IDisposable
                 if (_hash is null || Digest.FromHash(_digest.HashAlgorithm, _hash.GetHashAndReset()) == _digest)
                 {
                     _complete = true;
-                    _peers.Metrics.Transferred(_peers.Time.GetElapsedTime(_started), Holder.Tier);
+                    if (!IsRelayed)
+                    {
+                        _peers.Metrics.Transferred(_peers.Time.GetElapsedTime(_started), Holder.Tier);
+                    }
+
                     return held;
                 }
 
@@ -121,13 +130,14 @@ internal sealed partial class PeerTransfer : IDisposable
     public void Dispose()
     {
         EndAnswer();
+        _source.Dispose();
         _hash?.Dispose();
     }
 
     private async Task<PeerAnswer> StartAsync()
     {
         // Until something has arrived there is one budget for all candidates together; later, one for each time a holder is looked for.
-        var budget = _received ? _peers.Options.PeerStartBudget : _peers.Options.PeerStartBudget - _peers.Time.GetElapsedTime(_started);
+        var budget = _received ? _peers.Options.PeerStartBudget : StartBudgetLeft;
         if (budget <= TimeSpan.Zero)
         {
             throw new PeersExhaustedException();
@@ -138,7 +148,7 @@ internal sealed partial class PeerTransfer : IDisposable
         var request = _hash is not null && _offset == 0
             ? new PeerRequest(HttpMethod.Get, _target)
             : new PeerRequest(HttpMethod.Get, _target, _offset, _last);
-        var answer = await _peers.Hedged.StartAsync(_candidates, request, patience.Token);
+        var answer = await _source.StartAsync(request, patience.Token);
         if (answer is null)
         {
             EndAnswer();
@@ -146,7 +156,7 @@ internal sealed partial class PeerTransfer : IDisposable
             throw new PeersExhaustedException();
         }
 
-        Holder = answer.Holder;
+        (Holder, IsRelayed) = (answer.Holder, answer.IsRelayed);
         if (_total is { } total && answer.Total != total)
         {
             answer.Dispose();
@@ -166,12 +176,9 @@ internal sealed partial class PeerTransfer : IDisposable
 
     private async ValueTask<int> ReadOnceAsync(PeerAnswer answer, Memory<byte> buffer)
     {
-        if (_received)
-        {
-            _patience!.CancelAfter(_peers.Options.StallBudget);
-        }
-
-        var read = await answer.ReadAsync(buffer, _patience!.Token);
+        var patience = _received || answer.Patience < StartBudgetLeft ? answer.Patience : StartBudgetLeft;
+        _patience!.CancelAfter(patience > TimeSpan.Zero ? patience : TimeSpan.Zero);
+        var read = await answer.ReadAsync(buffer, _patience.Token);
 
         // Between reads the client may take its time.
         _patience.CancelAfter(Timeout.InfiniteTimeSpan);

@@ -118,6 +118,14 @@ internal sealed class BlobNode : IAsyncDisposable
             .Sum(line => double.Parse(line[(line.LastIndexOf('}') + 1)..].Trim().Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture));
     }
 
+    /// <summary>Ends the service, and with it what it was sending.</summary>
+    public async Task StopAsync()
+    {
+        using var now = new CancellationTokenSource();
+        await now.CancelAsync();
+        await _app.StopAsync(now.Token);
+    }
+
     public async ValueTask DisposeAsync()
     {
         Http.Dispose();

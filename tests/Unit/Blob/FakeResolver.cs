@@ -23,6 +23,15 @@ internal sealed class FakeResolver : IAsyncDisposable
 
     private FakeResolver(WebApplication app) => _app = app;
 
+    /// <summary>Whom a node that is about to fetch something is told to follow; without it, that it leads.</summary>
+    public Func<FollowRequest, FollowAnswer>? Following { get; set; }
+
+    /// <summary>Who is in flight, whatever is asked about.</summary>
+    public IReadOnlyList<InFlightNode> InFlight { get; set; } = [];
+
+    /// <summary>The questions whom to follow so far.</summary>
+    public ConcurrentQueue<FollowRequest> FollowQuestions { get; } = new();
+
     public Uri Uri => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
 
     /// <summary>The nodes that it knows as alive.</summary>
@@ -64,6 +73,21 @@ internal sealed class FakeResolver : IAsyncDisposable
         {
             var known = new NodeAnswer(Nodes.GetValueOrDefault(node.Value!.TrimStart('/')));
             await context.Response.WriteAsync(JsonSerializer.Serialize(known, ContractsJson.Default.NodeAnswer), Encoding.UTF8);
+            return;
+        }
+
+        if (context.Request.Path.StartsWithSegments("/v1.0/invoke/resolver-a/method/v1/in-flight"))
+        {
+            await context.Response.WriteAsync(JsonSerializer.Serialize(new InFlightAnswer(InFlight), ContractsJson.Default.InFlightAnswer), Encoding.UTF8);
+            return;
+        }
+
+        if (context.Request.Path == "/v1.0/invoke/resolver-a/method/v1/follow")
+        {
+            var asker = (await JsonSerializer.DeserializeAsync(context.Request.Body, ContractsJson.Default.FollowRequest))!;
+            FollowQuestions.Enqueue(asker);
+            var told = Following?.Invoke(asker) ?? new FollowAnswer(0);
+            await context.Response.WriteAsync(JsonSerializer.Serialize(told, ContractsJson.Default.FollowAnswer), Encoding.UTF8);
             return;
         }
 

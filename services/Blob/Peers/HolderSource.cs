@@ -1,0 +1,17 @@
+namespace SpegelDapr.Blob.Peers;
+
+/// <summary>Nodes that hold the content complete.</summary>
+internal sealed class HolderSource(HedgedStart hedged, Candidates candidates, TimeSpan startBudget) : IPeerSource
+{
+    /// <inheritdoc/>
+    public TimeSpan StartBudget => startBudget;
+
+    /// <inheritdoc/>
+    public Task<PeerAnswer?> StartAsync(PeerRequest request, CancellationToken cancellation) => hedged.StartAsync(candidates, request, cancellation);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        // It holds nothing between two calls.
+    }
+}

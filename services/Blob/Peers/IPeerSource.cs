@@ -1,0 +1,11 @@
+namespace SpegelDapr.Blob.Peers;
+
+/// <summary>Where one transfer finds the peers that give it its content, one after the other.</summary>
+internal interface IPeerSource : IDisposable
+{
+    /// <summary>How long the first byte may take, however many peers are asked for it.</summary>
+    TimeSpan StartBudget { get; }
+
+    /// <summary>Finds a peer that gives the content, or its rest; null when there is none, or when it is cancelled before one has answered.</summary>
+    Task<PeerAnswer?> StartAsync(PeerRequest request, CancellationToken cancellation);
+}

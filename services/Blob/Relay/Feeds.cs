@@ -1,0 +1,49 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Caching.Memory;
+using Microsoft.Extensions.Options;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Blob.Relay;
+
+/// <summary>From how far this node's containerd is being fed what it downloads, by which silence on the way is judged.</summary>
+internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : IDisposable
+{
+    private const int MostRemembered = 10_000;
+    private const int DeepestThatCounts = 10;
+
+    private static readonly TimeSpan Remembered = TimeSpan.FromMinutes(10);
+
+    private readonly MemoryCache _feeds = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
+    private readonly ConcurrentDictionary<Digest, bool> _followed = new();
+
+    /// <summary>
+    /// Begins to follow others for this content; false when a request for it follows somebody already, since the resolver keeps one parent of each
+    /// node, by which it avoids cycles.
+    /// </summary>
+    public bool TryBegin(Digest digest) => _followed.TryAdd(digest, true);
+
+    /// <summary>Ends what <see cref="TryBegin"/> began.</summary>
+    public void End(Digest digest) => _followed.TryRemove(digest, out _);
+
+    /// <summary>From now on the content comes over so many nodes: 0 when this node leads.</summary>
+    public void Change(Digest digest, int depth) => _feeds.Set(
+        digest, new Feed(depth, time.GetTimestamp()), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Remembered });
+
+    /// <summary>
+    /// How long silence may last at a node of that depth. The nearer the source the sooner it is given up: whoever is next to the node that is gone
+    /// finds another, and those behind it do not even notice.
+    /// </summary>
+    public TimeSpan Patience(int depth) => options.Value.StallBudget * (1 + (Math.Min(depth, DeepestThatCounts) / 5.0));
+
+    /// <summary>For how much longer a download that has not grown since <paramref name="grown"/> may be silent; the clock starts anew when its source changes.</summary>
+    public TimeSpan PatienceLeft(Digest digest, long grown)
+    {
+        var feed = _feeds.Get<Feed>(digest);
+        return Patience(feed?.Depth ?? 0) - time.GetElapsedTime(Math.Max(grown, feed?.Since ?? grown));
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _feeds.Dispose();
+
+    private sealed record Feed(int Depth, long Since);
+}

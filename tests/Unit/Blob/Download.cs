@@ -1,0 +1,48 @@
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Unit.Blob;
+
+/// <summary>A download in a node's content store, in the files that containerd would write (content/local/store.go).</summary>
+internal sealed class Download
+{
+    private readonly byte[] _content;
+    private readonly string _blob;
+    private readonly string _ingest;
+
+    public Download(BlobNode node, byte[] content, string kind = "layer")
+    {
+        (_content, Digest) = (content, Digest.OfSha256(content));
+        _blob = node.PathOf(Digest);
+        _ingest = Path.Combine(node.ContentPath, "ingest", Guid.NewGuid().ToString("N"));
+        Directory.CreateDirectory(_ingest);
+        File.WriteAllText(Path.Combine(_ingest, "ref"), $"k8s.io/1/{kind}-{Digest}");
+        File.WriteAllText(Path.Combine(_ingest, "total"), $"{content.Length}");
+        File.WriteAllBytes(DataPath, []);
+    }
+
+    public Digest Digest { get; }
+
+    public string DataPath => Path.Combine(_ingest, "data");
+
+    /// <summary>Writes on, up to so many bytes in all.</summary>
+    public Download GrowTo(int length)
+    {
+        using var data = new FileStream(DataPath, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+        data.Write(_content, (int)data.Position, length - (int)data.Position);
+        return this;
+    }
+
+    /// <summary>Writes the rest, and moves the file to where complete content is.</summary>
+    public void Commit()
+    {
+        GrowTo(_content.Length);
+        File.Move(DataPath, _blob);
+        Directory.Delete(_ingest, recursive: true);
+    }
+
+    /// <summary>Removes it, incomplete.</summary>
+    public void GiveUp() => Directory.Delete(_ingest, recursive: true);
+
+    /// <summary>Begins anew, as containerd does when its writer is reset.</summary>
+    public void Truncate() => File.WriteAllBytes(DataPath, []);
+}

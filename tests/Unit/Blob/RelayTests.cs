@@ -1,0 +1,312 @@
+using System.Net;
+using System.Net.Http.Json;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Unit.Blob;
+
+public sealed class RelayTests : BlobTests
+{
+    private const int MiB = 1024 * 1024;
+    private const int Big = (3 * MiB) + 12_345;
+
+    private readonly byte[] _content = TestContent.Bytes(Big);
+
+    [Fact]
+    public async Task A_download_is_followed_while_it_grows()
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var download = new Download(parent, _content).GrowTo(MiB + 10);
+        Follow(parent);
+
+        using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}?ns=docker.io");
+        await using var body = await response.Content.ReadAsStreamAsync();
+        var received = new byte[Big];
+        await body.ReadExactlyAsync(received.AsMemory(0, MiB + 10));
+        download.GrowTo(2 * MiB);
+        await body.ReadExactlyAsync(received.AsMemory(MiB + 10, MiB - 10));
+        download.Commit();
+        await body.ReadExactlyAsync(received.AsMemory(2 * MiB));
+
+        Assert.Equal(_content, received);
+        Assert.Equal(Big, response.Content.Headers.ContentLength);
+        Assert.Equal("1", response.Headers.GetValues(SpegelHeaders.Relayed).Single());
+        Assert.Equal("node-b", response.Headers.GetValues(SpegelHeaders.Holder).Single());
+        Assert.Equal("sameZone", response.Headers.GetValues(SpegelHeaders.Tier).Single());
+        Assert.Equal(Big, await node.MetricAsync("spegel_dapr_blob_served_bytes_total", "tier=\"sameZone\"", "requester=\"node\""));
+        Assert.Equal(Big, await node.MetricAsync("spegel_dapr_blob_relayed_bytes_total", "tier=\"sameZone\"", "requester=\"node\""));
+        Assert.Equal(Big, await parent.MetricAsync("spegel_dapr_blob_relayed_bytes_total", "tier=\"local\"", "requester=\"peer\""));
+        Assert.Equal(1, await parent.MetricAsync("spegel_dapr_blob_requests_total", "outcome=\"relayed\"", "requester=\"peer\""));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(10)]
+    [InlineData(2 * MiB)]
+    [InlineData(Big - 1)]
+    public async Task A_range_of_a_download_comes_when_it_has_got_there(int first)
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var download = new Download(parent, _content).GrowTo(MiB);
+        Follow(parent);
+
+        var answer = node.GetAsync($"/v2/app/blobs/{download.Digest}", ("Range", $"bytes={first}-"));
+        await Task.Delay(50);
+        download.Commit();
+        using var response = await answer;
+
+        Assert.Equal(HttpStatusCode.PartialContent, response.StatusCode);
+        Assert.Equal(_content[first..], await response.Content.ReadAsByteArrayAsync());
+    }
+
+    [Fact]
+    public async Task A_download_that_appears_a_little_later_is_waited_for()
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        Follow(parent);
+
+        var answer = node.Http.GetByteArrayAsync(Path(Digest.OfSha256(_content)));
+        await Task.Delay(100);
+        new Download(parent, _content).Commit();
+
+        Assert.Equal(_content, await answer);
+    }
+
+    [Fact]
+    public async Task Who_leads_is_sent_upstream_at_once()
+    {
+        var node = await NodeAsync();
+        var digest = Digest.OfSha256(_content);
+
+        using var response = await node.GetAsync($"/v2/app/blobs/{digest}");
+
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        var question = Assert.Single(Resolver.FollowQuestions);
+        Assert.Equal(("node-a", digest, 0), (question.Node.ToString(), question.Digest, question.Failed.Count));
+    }
+
+    [Fact]
+    public async Task Who_leads_fetches_from_farther_holders_where_there_are_some()
+    {
+        var node = await NodeAsync();
+        var far = Add(ScriptedPeer.Good(_content));
+        Resolver.Holds(Digest.OfSha256(_content), far.AsHolder("far", "eu/b"));
+
+        using var response = await node.GetAsync($"/v2/app/blobs/{Digest.OfSha256(_content)}");
+
+        Assert.Equal(_content, await response.Content.ReadAsByteArrayAsync());
+        Assert.Equal("sameRegion", response.Headers.GetValues(SpegelHeaders.Tier).Single());
+        Assert.Single(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task A_node_of_the_zone_that_is_downloading_comes_before_farther_holders()
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        new Download(parent, _content).GrowTo(Big);
+        var far = Add(ScriptedPeer.Good(_content));
+        Resolver.Holds(Digest.OfSha256(_content), far.AsHolder("far", "eu/b"));
+        Follow(parent);
+
+        Assert.Equal(_content, await node.Http.GetByteArrayAsync(Path(Digest.OfSha256(_content))));
+        Assert.Equal(0, far.Calls);
+    }
+
+    [Fact]
+    public async Task A_holder_of_the_zone_comes_before_nodes_that_are_downloading()
+    {
+        var node = await NodeAsync();
+        Resolver.Holds(Digest.OfSha256(_content), Add(ScriptedPeer.Good(_content)).AsHolder("near"));
+
+        Assert.Equal(_content, await node.Http.GetByteArrayAsync(Path(Digest.OfSha256(_content))));
+        Assert.Empty(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task Where_relay_is_off_nobody_follows_and_nobody_is_followed()
+    {
+        var (parent, node) = (await NodeAsync("node-b", ("Blob:Relay", "false")), await NodeAsync(settings: ("Blob:Relay", "false")));
+        var download = new Download(parent, _content).GrowTo(Big);
+        Follow(parent);
+
+        using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}");
+        using var direct = await parent.GetAsync($"/v2/app/blobs/{download.Digest}", (SpegelHeaders.Peer, "eu/a/node-a"), (SpegelHeaders.Follow, "1"));
+
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, direct.StatusCode);
+        Assert.Empty(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task A_download_is_for_those_who_follow_and_not_for_others()
+    {
+        var parent = await NodeAsync("node-b");
+        var download = new Download(parent, _content).GrowTo(Big);
+
+        using var response = await parent.GetAsync($"/v2/app/blobs/{download.Digest}", (SpegelHeaders.Peer, "eu/a/node-a"));
+
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_node_outside_the_zone_is_not_followed_whatever_the_answer_says()
+    {
+        var (parent, node) = (await NodeAsync("node-b", ("Node:Zone", "b")), await NodeAsync());
+        var download = new Download(parent, _content).GrowTo(Big);
+        Follow(parent);
+
+        using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}");
+
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        Assert.Equal(0, await parent.MetricAsync("spegel_dapr_blob_requests_total", "requester=\"peer\""));
+    }
+
+    [Fact]
+    public async Task Who_has_followed_in_vain_says_so_and_leads_in_the_end()
+    {
+        var (first, second, node) = (await NodeAsync("node-b", Impatient), await NodeAsync("node-c", Impatient), await NodeAsync());
+        Follow(first, second);
+
+        using var response = await node.GetAsync($"/v2/app/blobs/{Digest.OfSha256(_content)}");
+
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        Assert.Equal(["", "node-b", "node-b,node-c"], Resolver.FollowQuestions.Select(question => string.Join(',', question.Failed)));
+    }
+
+    [Theory]
+    [InlineData("given up")]
+    [InlineData("begun anew")]
+    [InlineData("standing still")]
+    [InlineData("killed")]
+    public async Task When_a_download_ends_too_early_another_node_is_followed_from_there(string how)
+    {
+        var first = await NodeAsync("node-b", ("Blob:StallBudget", "00:00:00.500"));
+        var second = Add(ScriptedPeer.Good(_content));
+        var node = await NodeAsync();
+        var broken = new Download(first, _content).GrowTo(MiB);
+        Follow(first.Identity, second.AsHolder("node-c").Node);
+
+        using var response = await node.GetAsync($"/v2/app/blobs/{broken.Digest}");
+        await using var body = await response.Content.ReadAsStreamAsync();
+        var received = new byte[Big];
+        await body.ReadExactlyAsync(received.AsMemory(0, MiB));
+        switch (how)
+        {
+            case "given up":
+                broken.GiveUp();
+                break;
+            case "begun anew":
+                broken.Truncate();
+                break;
+            case "killed":
+                await first.StopAsync();
+                break;
+        }
+
+        await body.ReadExactlyAsync(received.AsMemory(MiB));
+
+        Assert.Equal(_content, received);
+        Assert.Equal(["", "node-b"], Resolver.FollowQuestions.Select(question => string.Join(',', question.Failed)));
+        Assert.Equal(1, await node.MetricAsync("spegel_dapr_blob_resumed_total"));
+        Assert.Contains($"Range: bytes={MiB}-", Assert.Single(second.Heads), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task When_nobody_is_left_to_follow_the_answer_ends_so_that_containerd_goes_upstream_for_the_rest()
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var download = new Download(parent, _content).GrowTo(MiB);
+        Follow(parent);
+
+        using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}");
+        await using var body = await response.Content.ReadAsStreamAsync();
+        await body.ReadExactlyAsync(new byte[MiB]);
+        download.GiveUp();
+
+        await Assert.ThrowsAnyAsync<IOException>(() => body.ReadExactlyAsync(new byte[1]).AsTask());
+        using var rest = await node.GetAsync($"/v2/app/blobs/{download.Digest}", ("Range", $"bytes={MiB}-"));
+        Assert.Equal(HttpStatusCode.NotFound, rest.StatusCode);
+    }
+
+    [Fact]
+    public async Task What_has_changed_since_it_was_written_goes_to_no_follower()
+    {
+        var (rotten, good) = (await NodeAsync("node-b"), await NodeAsync("node-c"));
+        var (early, late) = (await NodeAsync(), await NodeAsync("node-d"));
+        var download = new Download(rotten, _content).GrowTo(2 * MiB);
+        new Download(good, _content).GrowTo(Big);
+        Follow(rotten, good);
+        using var response = await early.GetAsync($"/v2/app/blobs/{download.Digest}");
+        await using var body = await response.Content.ReadAsStreamAsync();
+        await body.ReadExactlyAsync(new byte[2 * MiB]);
+
+        await using (var data = new FileStream(download.DataPath, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite))
+        {
+            data.Position = 1000;
+            data.WriteByte((byte)(_content[1000] ^ 1));
+        }
+
+        Assert.Equal(_content, await late.Http.GetByteArrayAsync(Path(download.Digest)));
+        Assert.Equal(1, await rotten.MetricAsync("spegel_dapr_blob_corrupt_total", "where=\"ingest\""));
+    }
+
+    [Fact]
+    public async Task A_manifest_is_followed_until_it_is_there_whole()
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var layer = Digest.OfSha256(_content);
+        var manifest = TestContent.ImageManifest(layer, layer);
+        var download = new Download(parent, manifest, "manifest").GrowTo(10);
+        Follow(parent);
+
+        var answer = node.GetAsync($"/v2/app/manifests/{download.Digest}?ns=docker.io");
+        await Task.Delay(50);
+        download.Commit();
+        using var response = await answer;
+
+        Assert.Equal(manifest, await response.Content.ReadAsByteArrayAsync());
+        Assert.Equal(OciMediaTypes.Manifest, response.Content.Headers.ContentType!.ToString());
+    }
+
+    [Fact]
+    public async Task A_second_request_for_the_same_content_follows_nobody()
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var download = new Download(parent, _content).GrowTo(MiB);
+        Follow(parent);
+
+        using var first = await node.GetAsync($"/v2/app/blobs/{download.Digest}");
+        using var second = await node.GetAsync($"/v2/app/blobs/{download.Digest}");
+        download.Commit();
+
+        Assert.Equal(HttpStatusCode.NotFound, second.StatusCode);
+        Assert.Equal(_content, await first.Content.ReadAsByteArrayAsync());
+        Assert.Single(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task An_explanation_says_who_is_in_flight()
+    {
+        var node = await NodeAsync();
+        Resolver.InFlight = [new InFlightNode(NodeName.Parse("node-b"), DateTimeOffset.UnixEpoch), new InFlightNode(NodeName.Parse("node-c"), DateTimeOffset.UnixEpoch, NodeName.Parse("node-b"))];
+
+        var explanation = (await node.Http.GetFromJsonAsync(
+            new Uri($"{Explanation.Path}?key={Digest.OfSha256(_content)}", UriKind.Relative), ContractsJson.Default.Explanation))!;
+
+        Assert.Equal(Resolver.InFlight, explanation.InFlight);
+        Assert.Equal(Tier.SameZone, explanation.Decision);
+    }
+
+    /// <summary>A node that does not wait long for a download to appear.</summary>
+    private static (string Key, string Value) Impatient => ("Blob:PeerConnectBudget", "00:00:00.100");
+
+    private static Uri Path(Digest digest) => new($"/v2/app/blobs/{digest}", UriKind.Relative);
+
+    /// <summary>Has the resolver name these nodes, one after the other as those before have failed; then the asking node leads.</summary>
+    private void Follow(params NodeIdentity[] parents) => Resolver.Following = question =>
+        parents.FirstOrDefault(parent => !question.Failed.Contains(parent.Name)) is { } next ? new FollowAnswer(1, next) : new FollowAnswer(0);
+
+    private void Follow(params BlobNode[] parents) => Follow([.. parents.Select(parent => parent.Identity)]);
+
+    private async Task<BlobNode> NodeAsync(string name = "node-a", params (string Key, string Value)[] settings) =>
+        Add(await BlobNode.StartAsync(Resolver, name, settings));
+}
