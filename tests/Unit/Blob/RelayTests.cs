@@ -213,7 +213,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task When_nobody_is_left_to_follow_the_answer_ends_so_that_containerd_goes_upstream_for_the_rest()
     {
-        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var (parent, node) = (await NodeAsync("node-b", Impatient), await NodeAsync());
         var download = new Download(parent, _content).GrowTo(MiB);
         Follow(parent);
 
