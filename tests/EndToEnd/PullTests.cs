@@ -25,6 +25,18 @@ public sealed class PullTests() : ClusterTests(nodes: 3)
     }
 
     [RealFact]
+    public async Task When_all_nodes_pull_at_once_the_registry_gives_each_blob_once()
+    {
+        var image = await Cluster.Images.PushAsync([30 * MiB, 20 * MiB, 1 * MiB]);
+        var upstreamRequests = Cluster.Registry.BlobRequests;
+
+        await Task.WhenAll(Cluster.Nodes.Select(node => node.Containerd.PullAsync(image.Reference)));
+
+        Assert.Equal(image.Blobs.Count, Cluster.Registry.BlobRequests - upstreamRequests);
+        Assert.True((await Task.WhenAll(Cluster.Nodes.Select(node => node.MetricAsync("spegel_dapr_blob_relayed_bytes_total", "requester=\"node\"")))).Sum() > 0);
+    }
+
+    [RealFact]
     public async Task The_kubelets_interface_pulls_from_a_neighbour_by_tag_and_by_digest()
     {
         var image = await PullOnAsync([2 * MiB], First);
