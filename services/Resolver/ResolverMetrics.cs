@@ -19,6 +19,7 @@ internal sealed class ResolverMetrics
     private readonly Counter<long> _sidecarRestarts;
     private readonly Counter<long> _leasesEnded;
     private readonly Histogram<double> _resolve;
+    private readonly Histogram<double> _follow;
     private readonly Histogram<double> _apply;
 
     public ResolverMetrics(IMeterFactory meters)
@@ -29,6 +30,8 @@ internal sealed class ResolverMetrics
             "spegel_dapr.resolver.event.duration", "s", "How long an event took to be applied, by type.", advice: WaitBuckets);
         _keys = meter.CreateCounter<long>("spegel_dapr.resolver.keys", "{key}", "Keys that were looked up, by outcome: hit or miss.");
         _resolve = meter.CreateHistogram("spegel_dapr.resolver.resolve.duration", "s", "How long a question took to be answered, by outcome.", advice: WaitBuckets);
+        _follow = meter.CreateHistogram(
+            "spegel_dapr.resolver.follow.duration", "s", "How long it took to tell a node whom to follow, by outcome.", advice: WaitBuckets);
         _snapshotRequests = meter.CreateCounter<long>(
             "spegel_dapr.resolver.snapshot_requests", "{request}", "Snapshots that nodes were asked for, by reason.");
         _storeFailures = meter.CreateCounter<long>("spegel_dapr.resolver.store_failures", "{failure}", "Reads and writes that the state store refused or left unanswered.");
@@ -48,6 +51,9 @@ internal sealed class ResolverMetrics
 
     /// <param name="outcome"><c>answered</c>, <c>unavailable</c> or <c>invalid</c>.</param>
     public void Resolved(TimeSpan duration, string outcome) => _resolve.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("outcome", outcome));
+
+    /// <param name="outcome"><c>lead</c>, <c>follow</c>, <c>unavailable</c> or <c>invalid</c>.</param>
+    public void Followed(TimeSpan duration, string outcome) => _follow.Record(duration.TotalSeconds, new KeyValuePair<string, object?>("outcome", outcome));
 
     public void Keys(int hits, int misses)
     {

@@ -30,6 +30,9 @@ public sealed class ResolverOptions : IValidatedOptions
     /// <summary>The most holders that are kept of one key in one zone.</summary>
     public int MaxHoldersPerKey { get; set; } = 64;
 
+    /// <summary>The most nodes that are told to follow the same one while it fetches some content.</summary>
+    public int MaxFollowers { get; set; } = 2;
+
     /// <summary>The resolver's own location.</summary>
     public Location Location => Location.Parse($"{Region}/{Zone}");
 
@@ -64,6 +67,11 @@ public sealed class ResolverOptions : IValidatedOptions
         if (MaxHoldersPerKey is < 1 or > 1000)
         {
             yield return $"Resolver:MaxHoldersPerKey is {MaxHoldersPerKey}: give a number from 1 to 1000.";
+        }
+
+        if (MaxFollowers is < 1 or > 100)
+        {
+            yield return $"Resolver:MaxFollowers is {MaxFollowers}: give a number from 1 to 100.";
         }
     }
     internal static bool IsWildcard(string entry) =>

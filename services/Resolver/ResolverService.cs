@@ -3,6 +3,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Resolver.Events;
 using SpegelDapr.Resolver.Holders;
+using SpegelDapr.Resolver.InFlight;
 using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Nodes;
 using SpegelDapr.Resolver.Resolving;
@@ -55,6 +56,10 @@ public static class ResolverService
         builder.Services.AddHostedService<Resubscription>();
         builder.Services.AddSingleton<ResolveEndpoint>();
         builder.Services.AddSingleton<NodeEndpoint>();
+        builder.Services.AddSingleton<InFlightLoads>();
+        builder.Services.AddSingleton<InFlightBook>();
+        builder.Services.AddSingleton<FollowEndpoint>();
+        builder.Services.AddSingleton<InFlightEndpoint>();
         builder.Services.AddSingleton<StoreCheck>();
         builder.Services.AddHostedService(services => services.GetRequiredService<StoreCheck>());
         builder.Services.AddHealthChecks().AddCheck<StoreCheck>("store", tags: [ServiceDefaultsExtensions.ReadyTag]);
@@ -66,6 +71,8 @@ public static class ResolverService
         app.Services.GetRequiredService<EventEndpoint>().Map(app);
         app.Services.GetRequiredService<ResolveEndpoint>().Map(app);
         app.Services.GetRequiredService<NodeEndpoint>().Map(app);
+        app.Services.GetRequiredService<FollowEndpoint>().Map(app);
+        app.Services.GetRequiredService<InFlightEndpoint>().Map(app);
         return app;
     }
 

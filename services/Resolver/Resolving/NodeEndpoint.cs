@@ -1,6 +1,5 @@
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver.Leases;
-using SpegelDapr.Resolver.Store;
 
 namespace SpegelDapr.Resolver.Resolving;
 
@@ -11,23 +10,15 @@ namespace SpegelDapr.Resolver.Resolving;
 internal sealed class NodeEndpoint(LeaseBook leases, Reach reach, TimeProvider time)
 {
     /// <summary>Maps the method.</summary>
-    public void Map(IEndpointRouteBuilder endpoints) => endpoints.MapGet(NodeAnswer.Route, HandleAsync);
+    public void Map(IEndpointRouteBuilder endpoints) => endpoints.MapGet(
+        NodeAnswer.Route, context => context.AnswerAsync(FindAsync(context), ContractsJson.Default.NodeAnswer));
 
-    private async Task HandleAsync(HttpContext context)
+    private async Task<NodeAnswer> FindAsync(HttpContext context)
     {
         var route = context.Request.RouteValues;
-        try
-        {
-            var node = PeerClaim.TryParse($"{route["region"]}/{route["zone"]}/{route["name"]}", out var claim)
-                ? await FindAsync(new LeaseHolder(claim.Location, claim.Name), context.RequestAborted)
-                : null;
-            await context.Response.WriteAsJsonAsync(new NodeAnswer(node), ContractsJson.Default.NodeAnswer, cancellationToken: context.RequestAborted);
-        }
-        catch (StoreUnavailableException)
-        {
-            // Logged and counted where questions for keys meet it, which come all the time.
-            context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
-        }
+        return PeerClaim.TryParse($"{route["region"]}/{route["zone"]}/{route["name"]}", out var claim)
+            ? new NodeAnswer(await FindAsync(new LeaseHolder(claim.Location, claim.Name), context.RequestAborted))
+            : new NodeAnswer();
     }
 
     private async Task<NodeIdentity?> FindAsync(LeaseHolder node, CancellationToken cancellation) =>

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using SpegelDapr.Resolver.Holders;
+using SpegelDapr.Resolver.InFlight;
 using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Subscribing;
 
@@ -14,5 +15,6 @@ namespace SpegelDapr.Resolver.Store;
     RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(Lease))]
 [JsonSerializable(typeof(HolderDocument))]
+[JsonSerializable(typeof(InFlightDocument))]
 [JsonSerializable(typeof(RestartTurn))]
 internal sealed partial class StoreJson : JsonSerializerContext;

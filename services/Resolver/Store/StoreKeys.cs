@@ -11,6 +11,9 @@ internal static class StoreKeys
     /// <summary>The key of the holders of some content in a zone.</summary>
     public static string Holders(Location location, ContentKey key) => $"holders|{location.Region}|{location.Zone}|{key}";
 
+    /// <summary>The key of the nodes in flight with some content in a zone.</summary>
+    public static string InFlight(Location location, Digest digest) => $"inflight|{location.Region}|{location.Zone}|{digest}";
+
     /// <summary>The key of the turn of a location's resolvers to restart their sidecars.</summary>
     public static string RestartTurn(Location location) => $"restart|{location.Region}|{location.Zone}";
 }

@@ -10,13 +10,14 @@ using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
 using SpegelDapr.Resolver.Events;
 using SpegelDapr.Resolver.Holders;
+using SpegelDapr.Resolver.InFlight;
 using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Store;
 using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Resolver;
 
-/// <summary>One replica of a resolver without its web server: events go in, requests for snapshots and holders come out.</summary>
+/// <summary>One replica of a resolver without its web server: events and questions go in, requests for snapshots and answers come out.</summary>
 internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicationLifetime
 {
     private readonly ServiceProvider _meters = new ServiceCollection().AddMetrics().BuildServiceProvider();
@@ -37,6 +38,7 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
         Leases = new LeaseBook(store, _cache, backoff, options, time, NullLogger<LeaseBook>.Instance);
         _holders = new HolderBook(_cache, Leases, time);
         _writer = new HolderWriter(store, _cache, Leases, backoff, options, time, NullLogger<HolderWriter>.Instance);
+        InFlight = new InFlightBook(store, _cache, Leases, new InFlightLoads(time), backoff, options, time, NullLogger<InFlightBook>.Instance);
         var snapshots = new SnapshotRequests(Leases, this, metrics, time, this, NullLogger<SnapshotRequests>.Instance);
         var reach = new Reach(options, Options.Create(new ZoneOptions()), NullLogger<Reach>.Instance);
         _endpoint = new EventEndpoint(reach, new EventApplier(Leases, _writer, snapshots, options, time), metrics, time, NullLogger<EventEndpoint>.Instance);
@@ -45,6 +47,8 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
     public static Location Location => Location.Default;
 
     public LeaseBook Leases { get; }
+
+    public InFlightBook InFlight { get; }
 
     public CancellationToken ApplicationStarted => CancellationToken.None;
 
@@ -75,7 +79,6 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
     {
         _stopping.Cancel();
         _cache.Dispose();
-        _writer.Dispose();
         _stopping.Dispose();
         _meters.Dispose();
     }

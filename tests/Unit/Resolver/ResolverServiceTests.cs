@@ -230,6 +230,89 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         Assert.DoesNotContain("layers.us.x", subscriptions, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task The_first_node_that_asks_leads_and_the_next_one_follows_it()
+    {
+        var leader = Node with { Location = Location.Parse("eu/a") };
+        await DeliverAsync("/v1/events/eu/a", Snapshot() with { Node = leader });
+
+        Assert.Equal(new FollowAnswer(0), await FollowAsync("node-b"));
+        Assert.Equal(new FollowAnswer(1, leader), await FollowAsync("node-c"));
+        var inFlight = await InFlightAsync($"eu/a/{Layer}");
+
+        Assert.Equal(
+            [(leader.Name, null), (NodeName.Parse("node-c"), leader.Name)],
+            inFlight.Nodes.Select(node => (node.Node, node.Parent)));
+        Assert.All(inFlight.Nodes, node => Assert.InRange(node.Since, DateTimeOffset.UtcNow.AddMinutes(-5), DateTimeOffset.UtcNow.AddMinutes(5)));
+    }
+
+    [Fact]
+    public async Task A_node_that_has_failed_is_followed_no_more()
+    {
+        await DeliverAsync("/v1/events/eu/a", Snapshot() with { Node = Node with { Location = Location.Parse("eu/a") } });
+        await FollowAsync("node-b");
+        await FollowAsync("node-c");
+
+        Assert.Equal(new FollowAnswer(0), await FollowAsync("node-c", "node-b"));
+        Assert.Equal([NodeName.Parse("node-c")], (await InFlightAsync($"eu/a/{Layer}")).Nodes.Select(node => node.Node));
+    }
+
+    [Theory]
+    [InlineData("eu/b/{0}")]
+    [InlineData("eu/a/sha256:0")]
+    [InlineData("eu/No%20Zone/{0}")]
+    public async Task Nobody_is_in_flight_with_what_nobody_has_asked_for(string what)
+    {
+        await FollowAsync("node-b");
+
+        Assert.Empty((await InFlightAsync(string.Format(System.Globalization.CultureInfo.InvariantCulture, what, Layer))).Nodes);
+        Assert.Equal(1, _store.Count);
+    }
+
+    [Fact]
+    public async Task While_the_store_is_down_nobody_is_told_whom_to_follow_and_who_is_in_flight()
+    {
+        _store.IsDown = true;
+
+        using var follow = await PostAsync(JsonSerializer.Serialize(Follow("node-b"), ContractsJson.Default.FollowRequest), FollowRequest.Method);
+        using var inFlight = await _http.GetAsync($"/v1/in-flight/eu/a/{Layer}");
+
+        Assert.All([follow, inFlight], response => Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode));
+        Assert.All([follow, inFlight], response => Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("null")]
+    [InlineData("{}")]
+    [InlineData("""{"node":"node-b","location":"eu/a","digest":"{0}"}""")]
+    [InlineData("""{"node":"node-b","location":"eu/a","digest":"{0}","failed":[null]}""")]
+    [InlineData("""{"node":"node-b","location":"eu/a","digest":"docker.io/library/app:1","failed":[]}""")]
+    [InlineData("""{"node":"node-b","location":"eu/b","digest":"{0}","failed":[]}""")]
+    public async Task A_bad_question_whom_to_follow_gets_400_and_one_line_that_says_why(string body)
+    {
+        using var response = await PostAsync(body.Replace("{0}", Layer.ToString(), StringComparison.Ordinal), FollowRequest.Method);
+
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        var detail = (await response.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("detail").GetString()!;
+        Assert.NotEmpty(detail);
+        Assert.DoesNotContain('\n', detail);
+        Assert.Equal(0, _store.Count);
+    }
+
+    [Fact]
+    public async Task Too_many_failed_nodes_get_400_and_the_longest_names_are_taken()
+    {
+        var name = string.Join('.', Enumerable.Repeat(new string('x', 63), 4))[..250];
+        string[] failed = [.. Enumerable.Range(10, FollowRequest.MaxFailed + 1).Select(i => $"{name}-{i}")];
+
+        using var refused = await PostAsync(JsonSerializer.Serialize(Follow($"{name}-00", failed), ContractsJson.Default.FollowRequest), FollowRequest.Method);
+        using var tooLarge = await PostAsync(new string(' ', 100 * 1024), FollowRequest.Method);
+
+        Assert.All([refused, tooLarge], response => Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode));
+        Assert.Equal(new FollowAnswer(0), await FollowAsync($"{name}-00", failed[1..]));
+    }
+
     [Theory]
     [InlineData("eu/b/node-b", true)]
     [InlineData("eu/b/node-a", false)]
@@ -264,6 +347,7 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
     [InlineData("Resolver:LeaseDuration", "00:00:00")]
     [InlineData("Resolver:CacheDuration", "-00:00:01")]
     [InlineData("Resolver:MaxHoldersPerKey", "0")]
+    [InlineData("Resolver:MaxFollowers", "0")]
     public async Task A_wrong_setting_stops_it_with_a_line_that_names_it(string key, string value)
     {
         await DisposeAppAsync();
@@ -305,10 +389,23 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         return (await response.Content.ReadFromJsonAsync(ContractsJson.Default.ResolveAnswer))!;
     }
 
-    private async Task<HttpResponseMessage> PostAsync(string question)
+    private static FollowRequest Follow(string node, params string[] failed) =>
+        new(NodeName.Parse(node), Location.Parse("eu/a"), Layer.Digest!.Value, [.. failed.Select(NodeName.Parse)]);
+
+    private async Task<FollowAnswer> FollowAsync(string node, params string[] failed)
+    {
+        using var response = await PostAsync(JsonSerializer.Serialize(Follow(node, failed), ContractsJson.Default.FollowRequest), FollowRequest.Method);
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        return (await response.Content.ReadFromJsonAsync(ContractsJson.Default.FollowAnswer))!;
+    }
+
+    private async Task<InFlightAnswer> InFlightAsync(string what) =>
+        (await _http.GetFromJsonAsync($"/v1/in-flight/{what}", ContractsJson.Default.InFlightAnswer))!;
+
+    private async Task<HttpResponseMessage> PostAsync(string question, string method = ResolveRequest.Method)
     {
         using var body = new StringContent(question, Encoding.UTF8, "application/json");
-        return await _http.PostAsync("/v1/resolve", body);
+        return await _http.PostAsync("/" + method, body);
     }
 
     private async Task DisposeAppAsync()

@@ -1,0 +1,112 @@
+using Microsoft.Extensions.Options;
+using SpegelDapr.Contracts;
+using SpegelDapr.Resolver.Leases;
+using SpegelDapr.Resolver.Store;
+
+namespace SpegelDapr.Resolver.InFlight;
+
+/// <summary>
+/// Who is fetching what, in the state store, which all replicas of the resolver write. The nodes of a zone ask for the same content at once:
+/// questions that come while a document is being written are decided together by the next write.
+/// </summary>
+internal sealed class InFlightBook
+{
+    /// <summary>The most questions that are decided at once: some milliseconds of work, when the document is full.</summary>
+    private const int MostPerWrite = 256;
+
+    /// <summary>Twice the time that a blob waits by default.</summary>
+    private static readonly TimeSpan WriteBudget = TimeSpan.FromSeconds(1);
+
+    private readonly IHolderStore _store;
+    private readonly DocumentCache _cache;
+    private readonly LeaseBook _leases;
+    private readonly InFlightLoads _loads;
+    private readonly ConflictBackoff _backoff;
+    private readonly ResolverOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly GatheredWrites<Digest, Asked> _questions;
+
+    public InFlightBook(
+        IHolderStore store,
+        DocumentCache cache,
+        LeaseBook leases,
+        InFlightLoads loads,
+        ConflictBackoff backoff,
+        IOptions<ResolverOptions> options,
+        TimeProvider time,
+        ILogger<InFlightBook> logger)
+    {
+        (_store, _cache, _leases, _loads, _backoff) = (store, cache, leases, loads, backoff);
+        (_options, _time, _logger) = (options.Value, time, logger);
+        _questions = new GatheredWrites<Digest, Asked>(DecideAsync, _ => 1, MostPerWrite, WriteBudget, time);
+    }
+
+    /// <summary>Decides whom a node of the resolver's own location follows, and records it as in flight.</summary>
+    /// <exception cref="StoreUnavailableException">It has not been recorded for certain; to repeat the question does no harm.</exception>
+    public async Task<FollowAnswer> FollowAsync(FollowRequest question, CancellationToken cancellation)
+    {
+        var asked = new Asked(question);
+        await _questions.AddAsync(question.Digest, asked, cancellation);
+        return asked.Answer!;
+    }
+
+    /// <summary>The nodes in flight with some content, as they were a moment ago.</summary>
+    /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
+    public async Task<IReadOnlyList<InFlightNode>> FindAsync(Location location, Digest digest, CancellationToken cancellation)
+    {
+        var key = StoreKeys.InFlight(location, digest);
+        var found = await _cache.GetAsync([key], StoreJson.Default.InFlightDocument, cancellation);
+        return found.GetValueOrDefault(key, InFlightDocument.Empty).At(_time.GetUtcNow()).Nodes;
+    }
+
+    private async Task DecideAsync(Digest digest, IReadOnlyList<Asked> questions, CancellationToken cancellation)
+    {
+        var key = StoreKeys.InFlight(_options.Location, digest);
+        for (var attempt = 1; ; attempt++)
+        {
+            var stored = (await _store.GetAsync([key], cancellation))[0];
+            var before = stored.Read(StoreJson.Default.InFlightDocument, _logger) ?? InFlightDocument.Empty;
+            var alive = await AliveAsync(before.Nodes.Select(node => node.Node).Concat(questions.Select(asked => asked.Question.Node)), cancellation);
+            var after = Decide(before, questions, alive, _loads.Elsewhere(digest));
+            if (after.Nodes.SequenceEqual(before.Nodes)
+                || await _store.TrySaveAsync([after.ToWrite(key, StoreJson.Default.InFlightDocument, stored.ETag, InFlightDocument.CountsFor)], cancellation))
+            {
+                _cache.Set(key, after);
+                _loads.Remember(digest, after);
+                return;
+            }
+
+            await _backoff.WaitAsync(attempt, cancellation);
+        }
+    }
+
+    private InFlightDocument Decide(
+        InFlightDocument document,
+        IReadOnlyList<Asked> questions,
+        IReadOnlyDictionary<NodeName, NodeIdentity> alive,
+        Func<NodeName, InFlightLoad> elsewhere)
+    {
+        var now = _time.GetUtcNow();
+        foreach (var asked in questions)
+        {
+            (document, asked.Answer) = document.Follow(asked.Question, alive, elsewhere, _options.MaxFollowers, now, Random.Shared);
+        }
+
+        return document;
+    }
+
+    private async Task<IReadOnlyDictionary<NodeName, NodeIdentity>> AliveAsync(IEnumerable<NodeName> nodes, CancellationToken cancellation)
+    {
+        var known = await _leases.RecallAsync(nodes.Select(node => new LeaseHolder(_options.Location, node)), cancellation);
+        var now = _time.GetUtcNow();
+        return known.Where(lease => lease.Value.IsAlive(now)).ToDictionary(lease => lease.Key.Name, lease => lease.Value.Node);
+    }
+
+    private sealed class Asked(FollowRequest question)
+    {
+        public FollowRequest Question => question;
+
+        public FollowAnswer? Answer { get; set; }
+    }
+}

@@ -1,0 +1,196 @@
+using FsCheck.Xunit;
+using SpegelDapr.Contracts;
+using SpegelDapr.Resolver.InFlight;
+
+namespace SpegelDapr.Unit.Resolver;
+
+/// <summary>The decision who leads and who follows whom.</summary>
+public class InFlightDocumentTests
+{
+    private const int Nodes = 12;
+
+    private static readonly Digest Layer = Digest.OfSha256([1]);
+    private static readonly DateTimeOffset Now = DateTimeOffset.UnixEpoch.AddYears(50);
+    private static readonly Dictionary<NodeName, NodeIdentity> All = Enumerable.Range(0, Nodes).Select(Name).ToDictionary(name => name, Identity);
+
+    [Property(MaxTest = 300)]
+    public void In_any_history_each_asker_is_told_a_good_node_to_follow_or_leads_for_want_of_one(
+        (byte Who, ushort Failed, ushort Dead, byte Seconds)[] history, byte most, int seed)
+    {
+        var random = new Random(seed);
+        var mostFollowers = 1 + (most % 4);
+        var (document, now) = (InFlightDocument.Empty, Now);
+        foreach (var (who, failedBits, deadBits, seconds) in history)
+        {
+            now = now.AddSeconds(seconds);
+            var asker = Name(who % Nodes);
+
+            // Most of the bits are cleared, because with most of the nodes failed or dead nothing happens.
+            var failed = Chosen(failedBits & random.Next(1 << Nodes) & random.Next(1 << Nodes));
+            var alive = All.Values.ExceptBy(Chosen(deadBits & random.Next(1 << Nodes)), node => node.Name).ToDictionary(node => node.Name);
+            var before = document.At(now);
+
+            (document, var answer) = document.Follow(Question(asker, failed), alive, RandomLoad, mostFollowers, now, random);
+
+            AssertSound(document, mostFollowers);
+            Assert.Equal(new InFlightNode(asker, now, answer.Parent?.Name), document.Nodes[^1]);
+            Assert.Equal(before.Nodes.Where(node => node.Node != asker && !failed.Contains(node.Node)), document.Nodes.SkipLast(1));
+            Assert.Equal(Ancestors(document, asker).Count, answer.Depth);
+            if (answer.Parent is { } parent)
+            {
+                Assert.Equal(alive[parent.Name], parent);
+                Assert.DoesNotContain(parent.Name, failed);
+            }
+            else
+            {
+                Assert.DoesNotContain(document.Nodes, node => alive.ContainsKey(node.Node)
+                    && document.Nodes.Count(other => other.Parent == node.Node) < mostFollowers
+                    && node.Node != asker
+                    && !Ancestors(document, node.Node).Contains(asker));
+            }
+        }
+
+        InFlightLoad RandomLoad(NodeName node) => new(random.Next(4), random.Next(4));
+    }
+
+    [Property(MaxTest = 300)]
+    public void A_document_with_circles_and_repetitions_leads_nobody_into_them((byte Node, byte? Parent)[] entries, byte who, int seed)
+    {
+        var document = new InFlightDocument([.. entries.Select(entry =>
+            new InFlightNode(Name(entry.Node % Nodes), Now, entry.Parent is { } parent ? Name(parent % (Nodes + 2)) : null))]);
+
+        var (after, answer) = document.Follow(Question(Name(who % Nodes)), All, Nothing, 3, Now, new Random(seed));
+
+        Assert.Equal(after.Nodes.Count, after.Nodes.DistinctBy(node => node.Node).Count());
+        Assert.Equal(answer.Depth, Ancestors(after, Name(who % Nodes)).Count);
+    }
+
+    [Fact]
+    public void The_first_leads_and_those_after_it_follow_the_nearest_to_the_root_when_all_have_a_share_left()
+    {
+        var (document, random) = (InFlightDocument.Empty, new Random(1));
+        var depths = new List<int>();
+        for (var i = 0; i < 7; i++)
+        {
+            (document, var answer) = document.Follow(Question(Name(i)), All, _ => new InFlightLoad(9, 0), 2, Now, random);
+            depths.Add(answer.Depth);
+        }
+
+        Assert.Equal([0, 1, 1, 2, 2, 2, 2], depths);
+    }
+
+    [Fact]
+    public void A_node_with_a_share_left_is_followed_before_one_that_is_nearer_to_the_root()
+    {
+        var document = Document((0, null), (1, 0));
+
+        var (_, answer) = document.Follow(Question(Name(2)), All, Nothing, 2, Now, new Random(1));
+
+        Assert.Equal(new FollowAnswer(2, All[Name(1)]), answer);
+    }
+
+    [Fact]
+    public void Of_those_who_have_done_their_share_the_nearest_to_the_root_is_followed()
+    {
+        var document = Document((0, null), (1, 0));
+
+        var (_, answer) = document.Follow(Question(Name(2)), All, node => new InFlightLoad(0, node == Name(0) ? 5 : 1), 2, Now, new Random(1));
+
+        Assert.Equal(new FollowAnswer(1, All[Name(0)]), answer);
+    }
+
+    [Fact]
+    public void Of_equally_near_ones_the_one_with_the_fewest_followers_of_any_content_is_followed()
+    {
+        var document = Document((0, null), (1, null), (2, null));
+
+        var (_, answer) = document.Follow(Question(Name(3)), All, node => new InFlightLoad(5, node == Name(1) ? 2 : 3), 2, Now, new Random(1));
+
+        Assert.Equal(Name(1), answer.Parent?.Name);
+    }
+
+    [Fact]
+    public void Equals_share_the_followers()
+    {
+        var document = new InFlightDocument([.. Enumerable.Range(0, Nodes - 1).Select(i => new InFlightNode(Name(i), Now))]);
+        var random = new Random(1);
+
+        var parents = Enumerable.Range(0, 300).Select(_ => document.Follow(Question(Name(Nodes - 1)), All, Nothing, 2, Now, random).Answer.Parent!.Name);
+
+        Assert.Equal(Nodes - 1, parents.Distinct().Count());
+    }
+
+    [Fact]
+    public void Those_who_follow_a_node_that_asks_again_go_on_following_it()
+    {
+        var document = Document((0, null), (1, 0), (2, 1), (3, null));
+
+        var (after, answer) = document.Follow(Question(Name(1), [Name(0)]), All, Nothing, 2, Now, new Random(1));
+
+        Assert.Equal(new FollowAnswer(1, All[Name(3)]), answer);
+        Assert.Equal([(Name(2), Name(1)), (Name(3), null), (Name(1), Name(3))], after.Nodes.Select(node => (node.Node, node.Parent)));
+    }
+
+    [Fact]
+    public void Whoever_followed_a_node_that_is_gone_is_a_root_until_that_comes_back()
+    {
+        var document = Document((1, 0), (2, 1));
+
+        var (after, answer) = document.Follow(Question(Name(3)), All, node => new InFlightLoad(9, 0), 2, Now, new Random(1));
+        var (_, back) = after.Follow(Question(Name(0)), All, Nothing, 2, Now, new Random(1));
+
+        Assert.Equal(new FollowAnswer(1, All[Name(1)]), answer);
+        Assert.Equal(new FollowAnswer(0), back);
+    }
+
+    [Fact]
+    public void When_the_document_is_full_the_asker_is_answered_but_not_recorded_until_others_have_expired()
+    {
+        var full = new InFlightDocument([.. Enumerable.Range(0, InFlightDocument.MostNodes).Select(i => new InFlightNode(Name(i), Now))]);
+        var asker = Question(NodeName.Parse("late"));
+
+        var (after, answer) = full.Follow(asker, All, Nothing, 2, Now, new Random(1));
+        var (again, _) = full.Follow(Question(Name(5)), All, Nothing, 2, Now, new Random(1));
+        var (later, _) = full.Follow(asker, All, Nothing, 2, Now + InFlightDocument.CountsFor, new Random(1));
+
+        Assert.Equal(full.Nodes, after.Nodes);
+        Assert.NotNull(answer.Parent);
+        Assert.Equal(Name(5), again.Nodes[^1].Node);
+        Assert.Equal([asker.Node], later.Nodes.Select(node => node.Node));
+    }
+
+    private static NodeName Name(int number) => NodeName.Parse($"node-{number}");
+
+    private static NodeIdentity Identity(NodeName name) => new(name, Location.Default, BlobAddress.Parse($"http://{name}.example:5000"));
+
+    private static FollowRequest Question(NodeName node, IReadOnlyList<NodeName>? failed = null) => new(node, Location.Default, Layer, failed ?? []);
+
+    private static InFlightLoad Nothing(NodeName node) => default;
+
+    private static InFlightDocument Document(params (int Node, int? Parent)[] entries) =>
+        new([.. entries.Select(entry => new InFlightNode(Name(entry.Node), Now, entry.Parent is { } parent ? Name(parent) : null))]);
+
+    private static List<NodeName> Chosen(int bits) => [.. Enumerable.Range(0, Nodes).Where(i => ((bits >> i) & 1) == 1).Select(Name)];
+
+    private static void AssertSound(InFlightDocument document, int mostFollowers)
+    {
+        Assert.Equal(document.Nodes.Count, document.Nodes.DistinctBy(node => node.Node).Count());
+        Assert.All(document.Nodes, node => Assert.True(document.Nodes.Count(other => other.Parent == node.Node) <= mostFollowers));
+        Assert.All(document.Nodes, node => Ancestors(document, node.Node));
+    }
+
+    /// <summary>The nodes between one and its root, the root included; fails when they go round in a circle.</summary>
+    private static List<NodeName> Ancestors(InFlightDocument document, NodeName node)
+    {
+        var parents = document.Nodes.ToDictionary(one => one.Node, one => one.Parent);
+        var ancestors = new List<NodeName>();
+        while (parents[node] is { } parent && parents.ContainsKey(parent))
+        {
+            Assert.DoesNotContain(parent, ancestors);
+            ancestors.Add(parent);
+            node = parent;
+        }
+
+        return ancestors;
+    }
+}
