@@ -14,6 +14,7 @@ var groups = new Dictionary<string, Func<Task<IReadOnlyList<Figure>>>>
     ["data-plane"] = async () => await DataPlane.MeasureAsync(await SharedAsync()),
     ["control-plane"] = async () => await ControlPlane.MeasureAsync(await SharedAsync()),
     ["modes"] = Modes.MeasureAsync,
+    ["storm"] = Storm.MeasureAsync,
 };
 if (args.FirstOrDefault(arg => !groups.ContainsKey(arg)) is { } unknown)
 {

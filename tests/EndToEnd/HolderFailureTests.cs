@@ -29,7 +29,7 @@ public sealed class HolderFailureTests() : ClusterTests(nodes: 3)
     {
         var image = await PullOnAsync([20 * MiB], First, Second);
         var layer = image.Layers.Single();
-        FlipByte(First.Containerd.BlobPath(layer.Digest.ToString()), layer.Size / 2);
+        Rot.FlipByte(First.Containerd.BlobPath(layer.Digest.ToString()), layer.Size / 2);
         var upstreamRequests = Cluster.Registry.BlobRequests;
         var servedBefore = await First.ServedAsync(Tier.Local);
 
@@ -45,7 +45,7 @@ public sealed class HolderFailureTests() : ClusterTests(nodes: 3)
     {
         var image = await PullOnAsync([20 * MiB], First);
         var layer = image.Layers.Single();
-        FlipByte(First.Containerd.BlobPath(layer.Digest.ToString()), layer.Size - 1);
+        Rot.FlipByte(First.Containerd.BlobPath(layer.Digest.ToString()), layer.Size - 1);
 
         await Third.Containerd.PullAsync(image.Reference);
 
@@ -71,14 +71,5 @@ public sealed class HolderFailureTests() : ClusterTests(nodes: 3)
         await First.Discovery.StopAsync();
 
         await First.IsNotOfferedAsync(image.Digests, asker: Third, Cluster.LeaseDuration / 2);
-    }
-
-    private static void FlipByte(string path, long offset)
-    {
-        using var file = new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
-        file.Position = offset;
-        var value = file.ReadByte();
-        file.Position = offset;
-        file.WriteByte((byte)(value ^ 1));
     }
 }

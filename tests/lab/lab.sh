@@ -13,7 +13,8 @@ Usage: tests/lab/lab.sh COMMAND
   up [--owner PID] ZONE=NODES...  builds a lab and prints its name, then a line for each machine: its name and its address
   down LAB                        ends what runs in a lab, and removes it
   status [LAB]                    prints labs, and the rate and the bytes of each link
-  rate LAB ZONE LINK MBIT         limits a zone's link, zones or upstream, to so many Mbit/s each way; also while it is in use
+  rate LAB ZONE LINK MBIT         limits a link in a zone to so many Mbit/s each way, also while it is in use: zones, upstream or
+                                  that of one machine, such as node-1
   cut LAB ZONE                    takes a zone's links to other zones and to Redis down; upstream stays
   join LAB ZONE                   takes them up again
   exec LAB MACHINE COMMAND...     runs a command on a machine
@@ -161,12 +162,20 @@ up() {
   printf '%s\n' "$lab" "${machines[@]}"
 }
 
+# far_end ZONE LINK: the namespace and the interface at the other end of a link.
+far_end() {
+  case "$2" in
+    zones) echo "backbone $1" ;;
+    upstream) echo "upstream $1" ;;
+    *) echo "$1-${2#node-} eth0" ;;
+  esac
+}
+
 # limit ZONE LINK MBIT: tc limits what leaves an interface, so both ends of the link. The bucket holds 10 ms, the queue 50.
 limit() {
-  local peer=$2 bytes
-  [ "$2" != zones ] || peer=backbone
-  bytes=$(($3 * 1250))
-  for end in "$1 $2" "$peer $1"; do
+  local bytes=$(($3 * 1250)) far
+  far=$(far_end "$1" "$2")
+  for end in "$1 $2" "$far"; do
     # shellcheck disable=SC2086
     set -- "$1" "$2" "$3" $end
     tc -n "$lab.$4" qdisc replace dev "$5" root tbf rate "$3mbit" burst $((bytes > 16384 ? bytes : 16384)) latency 50ms
@@ -176,7 +185,8 @@ limit() {
 rate() {
   require_lab "${1:-}"
   require_zone "${2:-}"
-  [[ ${3:-} =~ ^(zones|upstream)$ ]] || fail "rate: '${3:-}' is no link that has one: give zones or upstream"
+  [[ ${3:-} =~ ^(zones|upstream|resolver|node-[1-9][0-9]?)$ ]] && ip -n "$lab.$2" link show dev "$3" >/dev/null 2>&1 ||
+    fail "rate: '${3:-}' is no link of $2 that has one: give zones, upstream, or a machine's without the zone, such as node-1"
   [[ ${4:-} =~ ^[1-9][0-9]{0,4}$ ]] || fail "rate: '${4:-}' is no number of Mbit/s"
   limit "$2" "$3" "$4"
 }

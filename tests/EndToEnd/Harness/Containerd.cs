@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Grpc.Net.Client;
+using SpegelDapr.Contracts;
 using SpegelDapr.EndToEnd.Cri;
 
 namespace SpegelDapr.EndToEnd.Harness;
@@ -15,12 +16,14 @@ internal sealed class Containerd : IAsyncDisposable
     private readonly string _directory;
     private readonly string _config;
     private readonly Machine? _machine;
+    private readonly Uri _mirror;
     private ExternalProcess? _daemon;
 
     public Containerd(string directory, Uri registry, Uri mirror, Machine? on = null)
     {
         _directory = directory;
         _machine = on;
+        _mirror = mirror;
         _config = Path.Combine(directory, "containerd.toml");
         File.WriteAllText(_config, $"""
             version = 2
@@ -38,12 +41,7 @@ internal sealed class Containerd : IAsyncDisposable
               path = "{directory}/opt"
             """);
         Directory.CreateDirectory(Path.Combine(Hosts, Registry.Host));
-        File.WriteAllText(Path.Combine(Hosts, Registry.Host, "hosts.toml"), $"""
-            server = "{registry}"
-
-            [host."{mirror}"]
-              capabilities = ["pull", "resolve"]
-            """);
+        SetUpstream(registry);
     }
 
     public string Socket => Path.Combine(_directory, "containerd.sock");
@@ -55,10 +53,33 @@ internal sealed class Containerd : IAsyncDisposable
     public string BlobPath(string digest) => Path.Combine(ContentPath, "blobs", digest.Replace(':', '/'));
 
     /// <summary>How many bytes of downloads that are under way are on disk.</summary>
-    public long IngestedBytes =>
+    public long IngestedBytes => Ingests.Sum(file => file.Exists ? file.Length : 0);
+
+    private IEnumerable<FileInfo> Ingests =>
         Directory.Exists(Path.Combine(ContentPath, "ingest"))
-            ? new DirectoryInfo(Path.Combine(ContentPath, "ingest")).EnumerateFiles("data", SearchOption.AllDirectories).Sum(file => file.Exists ? file.Length : 0)
-            : 0;
+            ? new DirectoryInfo(Path.Combine(ContentPath, "ingest")).EnumerateFiles("data", SearchOption.AllDirectories)
+            : [];
+
+    /// <summary>The file of a layer's download that is under way; null when there is none.</summary>
+    public FileInfo? IngestOf(Digest layer) => Ingests.FirstOrDefault(file =>
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(file.DirectoryName!, "ref")).EndsWith($"layer-{layer}", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    });
+
+    /// <summary>Has pulls that begin from now on go there when the mirror has nothing.</summary>
+    public void SetUpstream(Uri registry) => File.WriteAllText(Path.Combine(Hosts, Registry.Host, "hosts.toml"), $"""
+        server = "{registry}"
+
+        [host."{_mirror}"]
+          capabilities = ["pull", "resolve"]
+        """);
 
     public async Task StartAsync()
     {
@@ -73,6 +94,12 @@ internal sealed class Containerd : IAsyncDisposable
 
     /// <summary><c>ctr images pull</c>, which unpacks the image too.</summary>
     public Task PullAsync(string image) => CtrAsync("images", "pull", "--hosts-dir", Hosts, image);
+
+    /// <summary><c>ctr content fetch</c>, which does not unpack the image. With <c>--debug</c> it says whom it asks instead of drawing its progress.</summary>
+    /// <param name="image">The image.</param>
+    /// <param name="cancellation">Kills it: its download stays as it is.</param>
+    public Task FetchAsync(string image, CancellationToken cancellation = default) =>
+        ExternalProcess.RunAsync("ctr", ["--debug", .. Ctr("content", "fetch", "--hosts-dir", Hosts, image)], PullBudget, _machine, cancellation);
 
     /// <summary>Deletes images and collects the garbage. containerd's CRI adds a second record of each, named by its configuration, which must go too.</summary>
     public async Task RemoveAsync(params IReadOnlyCollection<string> images)

@@ -84,20 +84,23 @@ internal sealed partial class ExternalProcess : IAsyncDisposable
         return new ExternalProcess(name, process, log);
     }
 
-    /// <summary>Runs a program to its end and returns what it printed.</summary>
+    /// <summary>Runs a program to its end, or to its SIGKILL by <paramref name="cancellation"/>, and returns what it printed.</summary>
     /// <exception cref="InvalidOperationException">It failed; the message has its output.</exception>
-    public static async Task<string> RunAsync(string file, IEnumerable<string> arguments, TimeSpan? budget = null, Machine? on = null)
+    public static async Task<string> RunAsync(
+        string file, IEnumerable<string> arguments, TimeSpan? budget = null, Machine? on = null, CancellationToken cancellation = default)
     {
         (file, arguments) = (on ?? Machine.Local).Command(file, arguments);
-        var (exitCode, output) = await TryRunAsync(file, arguments, budget);
+        var (exitCode, output) = await TryRunAsync(file, arguments, budget, cancellation);
         return exitCode == 0 ? output : throw new InvalidOperationException($"{file} {string.Join(' ', arguments)} ended with {exitCode}: {output}");
     }
 
     /// <summary>Runs a program to its end, whatever its exit code.</summary>
-    public static async Task<(int ExitCode, string Output)> TryRunAsync(string file, IEnumerable<string> arguments, TimeSpan? budget = null)
+    public static async Task<(int ExitCode, string Output)> TryRunAsync(
+        string file, IEnumerable<string> arguments, TimeSpan? budget = null, CancellationToken cancellation = default)
     {
         using var process = Process.Start(new ProcessStartInfo(file, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true })!;
-        using var deadline = new CancellationTokenSource(budget ?? TimeSpan.FromMinutes(2));
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        deadline.CancelAfter(budget ?? TimeSpan.FromMinutes(2));
         try
         {
             process.StandardInput.Close();

@@ -61,6 +61,22 @@ internal sealed partial class Machine
         }
     }
 
+    /// <summary>A socket of this machine that is bound to a port of its address, and does not listen yet.</summary>
+    public async Task<Socket> BindAsync(int port)
+    {
+        var socket = await CreateSocketAsync();
+        try
+        {
+            socket.Bind(new IPEndPoint(IPAddress.Parse(Address), port));
+            return socket;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>A socket belongs to the namespace in which it was created, and a thread may change its own (setns(2)); this one ends then.</summary>
     private Task<Socket> CreateSocketAsync()
     {

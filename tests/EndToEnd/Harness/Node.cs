@@ -135,6 +135,14 @@ internal sealed class Node : IAsyncDisposable
         return response.IsSuccessStatusCode ? await response.Content.ReadFromJsonAsync(ContractsJson.Default.ResolveAnswer) : null;
     }
 
+    /// <summary>Who is in flight with a layer in this node's zone, by the word of its resolver.</summary>
+    public async Task<IReadOnlyList<InFlightNode>> InFlightAsync(Digest layer)
+    {
+        using var response = await _http.GetAsync(Invocation(InFlightAnswer.Method(Identity.Location, layer)));
+        response.EnsureSuccessStatusCode();
+        return (await response.Content.ReadFromJsonAsync(ContractsJson.Default.InFlightAnswer))!.Nodes;
+    }
+
     /// <summary>Waits until the resolver of <paramref name="asker"/>, by default of this node, offers all <paramref name="keys"/> from this node.</summary>
     public Task IsOfferedAsync(IEnumerable<ContentKey> keys, TimeSpan? deadline = null, Node? asker = null) =>
         Eventually.HoldsAsync(

@@ -1,3 +1,4 @@
+using SpegelDapr.Contracts;
 
 namespace SpegelDapr.EndToEnd.Harness;
 
@@ -18,6 +19,9 @@ internal sealed class Registry(TestDirectory directory, Machine? on = null) : IA
 
     /// <summary>How many GETs of blobs it has answered since it started.</summary>
     public int BlobRequests => RequestLines.Count(line => line.Contains("GET /v2/", StringComparison.Ordinal) && line.Contains("/blobs/", StringComparison.Ordinal));
+
+    /// <summary>How many GETs of a blob, or of a part of it, it has answered since it started.</summary>
+    public int BlobRequestsOf(Digest digest) => RequestLines.Count(line => line.Contains("GET /v2/", StringComparison.Ordinal) && line.Contains($"/blobs/{digest}", StringComparison.Ordinal));
 
     private IEnumerable<string> RequestLines => _server!.Output.Split('\n').Where(line => line.Contains(" HTTP/1.1\" ", StringComparison.Ordinal));
 

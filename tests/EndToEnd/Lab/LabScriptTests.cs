@@ -55,6 +55,24 @@ public sealed class LabScriptTests : IDisposable
         }
     }
 
+    [LabFact]
+    public async Task A_machines_own_link_can_be_limited_and_only_one_that_there_is()
+    {
+        var (lab, _) = await UpAsync(Environment.ProcessId);
+        try
+        {
+            await ExternalProcess.RunAsync(Script, ["rate", lab, "zone-a", "node-1", "20"]);
+
+            Assert.Contains("rate 20Mbit", await ExternalProcess.RunAsync("tc", ["-n", $"{lab}.zone-a", "qdisc", "show", "dev", "node-1"]), StringComparison.Ordinal);
+            Assert.Contains("rate 20Mbit", await ExternalProcess.RunAsync("tc", ["-n", $"{lab}.zone-a-1", "qdisc", "show", "dev", "eth0"]), StringComparison.Ordinal);
+            Assert.Equal(2, (await ExternalProcess.TryRunAsync(Script, ["rate", lab, "zone-a", "node-2", "20"])).ExitCode);
+        }
+        finally
+        {
+            await ExternalProcess.RunAsync(Script, ["down", lab]);
+        }
+    }
+
     [Theory]
     [InlineData("up")]
     [InlineData("up", "zone-a")]

@@ -15,7 +15,7 @@ internal enum LabLink
     Upstream,
 }
 
-/// <summary>What has come into a zone by a link, and what has gone out by it.</summary>
+/// <summary>What has come into a zone by a link, and what has gone out by it, in bytes without the headers of Ethernet, IP and TCP.</summary>
 internal readonly record struct LinkBytes(long Received, long Sent);
 
 /// <summary>A zone of a lab to be.</summary>
@@ -30,6 +30,9 @@ internal sealed record LabZone(Location Location, int Nodes);
 /// </summary>
 internal sealed class ZoneLab : IAsyncDisposable
 {
+    /// <summary>The length of a packet's headers: Ethernet 14, IPv4 20, TCP with timestamps 32. How many bytes share a packet differs from run to run.</summary>
+    private const int Headers = 66;
+
     private readonly string _name;
 
     private ZoneLab(string name, Cluster cluster) => (_name, Cluster) = (name, cluster);
@@ -89,7 +92,13 @@ internal sealed class ZoneLab : IAsyncDisposable
         var json = await ExternalProcess.RunAsync("ip", ["-n", $"{_name}.{zone.Location.Zone}", "-json", "-statistics", "link", "show", "dev", Name(link)]);
         using var links = JsonDocument.Parse(json);
         var counters = links.RootElement[0].GetProperty("stats64");
-        return new LinkBytes(counters.GetProperty("rx").GetProperty("bytes").GetInt64(), counters.GetProperty("tx").GetProperty("bytes").GetInt64());
+        long Payload(string direction)
+        {
+            var counted = counters.GetProperty(direction);
+            return counted.GetProperty("bytes").GetInt64() - (Headers * counted.GetProperty("packets").GetInt64());
+        }
+
+        return new LinkBytes(Payload("rx"), Payload("tx"));
     }
 
     /// <summary>The bytes that have come from zone to zone.</summary>
@@ -99,6 +108,14 @@ internal sealed class ZoneLab : IAsyncDisposable
     /// <summary>Limits a link of a zone, to and fro; also while it is in use.</summary>
     public Task LimitAsync(Zone zone, LabLink link, int megabitsPerSecond) =>
         ScriptAsync(["rate", _name, zone.Location.Zone, Name(link), megabitsPerSecond.ToString(CultureInfo.InvariantCulture)]);
+
+    /// <summary>Limits a node's own link, to and fro; also while it is in use.</summary>
+    public Task LimitAsync(Node node, int megabitsPerSecond)
+    {
+        var zone = node.Identity.Location.Zone;
+        var link = "node" + node.Identity.Name.ToString()[zone.Length..];
+        return ScriptAsync(["rate", _name, zone, link, megabitsPerSecond.ToString(CultureInfo.InvariantCulture)]);
+    }
 
     /// <summary>Cuts a zone off from the others and from Redis. The registry stays.</summary>
     public Task CutAsync(Zone zone) => ScriptAsync(["cut", _name, zone.Location.Zone]);

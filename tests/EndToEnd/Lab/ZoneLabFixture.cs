@@ -28,16 +28,20 @@ public abstract class ZoneLabFixture : IAsyncLifetime
         if (LabFactAttribute.CanRun)
         {
             _lab = await ZoneLab.StartAsync(Zones, IsIsolated, Settings);
+            await PrepareAsync();
         }
     }
 
-    public async Task DisposeAsync()
+    public virtual async Task DisposeAsync()
     {
         if (_lab is not null)
         {
             await _lab.DisposeAsync();
         }
     }
+
+    /// <summary>What is to be done before the first test.</summary>
+    private protected virtual Task PrepareAsync() => Task.CompletedTask;
 
     private protected static LabZone Zone(string location, int nodes) => new(Location.Parse(location), nodes);
 }
