@@ -4,7 +4,7 @@ using System.IO.Hashing;
 namespace SpegelDapr.Blob.Relay;
 
 /// <summary>
-/// What the chunks of an ingest were when they were first read, moments after they were written. A chunk that has changed since is rotten, which
+/// What the chunks of a download were when they were first read, moments after they were written. A chunk that has changed since is rotten, which
 /// cannot be told by the digest before the whole is there.
 /// </summary>
 internal sealed class ChunkSums

@@ -53,6 +53,7 @@ internal sealed partial class FollowSource(Following following, Digest digest, I
             }
 
             following.Feeds.Change(digest, answer.Depth);
+            following.Ingests.ReadAlong(digest);
             if (answer.Parent is not { } next || !following.IsInZone(next))
             {
                 return null;

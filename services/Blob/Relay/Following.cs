@@ -11,6 +11,7 @@ internal sealed class Following(
     ResolverClient resolver,
     PeerClient peers,
     Feeds feeds,
+    Ingests ingests,
     Shunned shunned,
     IOptions<BlobOptions> options,
     IOptions<NodeOptions> node,
@@ -24,6 +25,8 @@ internal sealed class Following(
     public PeerClient Peers => peers;
 
     public Feeds Feeds => feeds;
+
+    public Ingests Ingests => ingests;
 
     public Shunned Shunned => shunned;
 

@@ -35,6 +35,19 @@ internal sealed class GrowingFile(Ingest ingest, SafeFileHandle handle, LocalCon
         return Read(buffer.Span, offset);
     }
 
+    /// <summary>Reads along as the file is written, so that each chunk is known as it was then.</summary>
+    /// <exception cref="IngestEndedException">As for <see cref="ReadAsync"/>.</exception>
+    public async Task ReadAlongAsync(CancellationToken cancellation)
+    {
+        for (long start = 0; start < Total; start += ChunkSums.ChunkBytes)
+        {
+            await GrowAsync(Math.Min(start + ChunkSums.ChunkBytes, Total), cancellation);
+            var buffer = ArrayPool<byte>.Shared.Rent(ChunkSums.ChunkBytes);
+            Read(buffer, start);
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
     /// <summary>Waits until the download is complete; false when it will not be.</summary>
     public async Task<bool> IsCommittedAsync(CancellationToken cancellation)
     {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using Microsoft.Extensions.Caching.Memory;
 using Microsoft.Extensions.Options;
@@ -19,7 +20,13 @@ internal sealed record Ingest(Digest Digest, string DataPath, long Total, ChunkS
 /// and remotes/handlers.go; 2.x keeps them in plugins/content/local and core/remotes). containerd begins one before it asks the mirror.
 /// </summary>
 internal sealed partial class Ingests(
-    LocalContent local, Feeds feeds, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<Ingests> logger) : IDisposable
+    LocalContent local,
+    Feeds feeds,
+    IOptions<BlobOptions> options,
+    BlobMetrics metrics,
+    TimeProvider time,
+    IHostApplicationLifetime lifetime,
+    ILogger<Ingests> logger) : IDisposable
 {
     private const int MostRemembered = 10_000;
 
@@ -27,6 +34,7 @@ internal sealed partial class Ingests(
     private static readonly TimeSpan SumsLive = TimeSpan.FromMinutes(2);
 
     private readonly string _root = Path.Combine(Path.GetFullPath(options.Value.ContentPath), "ingest");
+    private readonly ConcurrentDictionary<Digest, bool> _readAlong = new();
     private readonly MemoryCache _sums = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
 
     /// <summary>
@@ -35,7 +43,7 @@ internal sealed partial class Ingests(
     public async Task<GrowingFile?> FindAsync(Digest digest, CancellationToken cancellation)
     {
         var started = time.GetTimestamp();
-        while (!local.Has(digest))
+        while (!local.Has(digest) && !SumsOf(digest).IsCorrupt)
         {
             if (TryOpen(digest) is { } file)
             {
@@ -53,18 +61,41 @@ internal sealed partial class Ingests(
         return null;
     }
 
+    /// <summary>Reads along with a download that is about to begin here, in the background.</summary>
+    public void ReadAlong(Digest digest)
+    {
+        if (_readAlong.TryAdd(digest, true))
+        {
+            _ = ReadAlongAsync(digest);
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _sums.Dispose();
+
+    private async Task ReadAlongAsync(Digest digest)
+    {
+        try
+        {
+            using var file = await FindAsync(digest, lifetime.ApplicationStopping);
+            if (file is not null)
+            {
+                await file.ReadAlongAsync(lifetime.ApplicationStopping);
+            }
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            // The download has ended, or the service does. Whoever follows it finds out for itself.
+        }
+        finally
+        {
+            _readAlong.TryRemove(digest, out _);
+        }
+    }
 
     /// <summary>Opens the download of this content that has come farthest: each of containerd's namespaces may have one of its own.</summary>
     private GrowingFile? TryOpen(Digest digest)
     {
-        var sums = SumsOf(digest);
-        if (sums.IsCorrupt)
-        {
-            return null;
-        }
-
         try
         {
             var data = Directory.EnumerateDirectories(_root)
@@ -74,7 +105,7 @@ internal sealed partial class Ingests(
                 .MaxBy(data => data.Length);
             return data is not null && ReadTotal(data) is { } total
                 ? new GrowingFile(
-                    new Ingest(digest, data.FullName, total, sums),
+                    new Ingest(digest, data.FullName, total, SumsOf(digest)),
                     File.OpenHandle(data.FullName, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete),
                     local,
                     feeds,
