@@ -16,9 +16,14 @@ internal static class PullReport
         (Tier.Upstream, "upstream"),
     ];
 
-    /// <summary>A table with a row for each pull: the given titles and cells first, then bytes by tier and seconds.</summary>
-    public static Table ByTier(IReadOnlyList<string> titles, IEnumerable<(IReadOnlyList<string> Cells, TierBytes Bytes, double Seconds)> pulls)
+    /// <summary>
+    /// A table with a row for each pull: the given titles and cells first, then bytes by tier, if there are any those of them that were relayed,
+    /// and seconds.
+    /// </summary>
+    public static Table ByTier(
+        IReadOnlyList<string> titles, IReadOnlyCollection<(IReadOnlyList<string> Cells, TierBytes Bytes, long Relayed, double Seconds)> pulls)
     {
+        var isAnyRelayed = pulls.Any(pull => pull.Relayed > 0);
         var table = new Table().Border(TableBorder.Simple);
         table.AddColumns([.. titles.Select(title => new TableColumn(title).NoWrap().Padding(0, 1))]);
         foreach (var (_, title) in Tiers)
@@ -26,10 +31,16 @@ internal static class PullReport
             table.AddColumn(new TableColumn(title).RightAligned().Padding(1, 0));
         }
 
-        table.AddColumn(new TableColumn("seconds").RightAligned().Padding(1, 0));
-        foreach (var (cells, bytes, seconds) in pulls)
+        if (isAnyRelayed)
         {
-            table.AddRow([.. cells.Select(Markup.Escape), .. Tiers.Select(t => Size(bytes[t.Tier])), Seconds(seconds)]);
+            table.AddColumn(new TableColumn("relayed").RightAligned().Padding(1, 0)).Caption("Relayed bytes came from a node that was still downloading them.");
+        }
+
+        table.AddColumn(new TableColumn("seconds").RightAligned().Padding(1, 0));
+        foreach (var (cells, bytes, relayed, seconds) in pulls)
+        {
+            table.AddRow(
+                [.. cells.Select(Markup.Escape), .. Tiers.Select(t => Size(bytes[t.Tier])), .. isAnyRelayed ? [Size(relayed)] : (string[])[], Seconds(seconds)]);
         }
 
         return table;
@@ -46,10 +57,10 @@ internal static class PullReport
         foreach (var blob in blobs)
         {
             table.AddRow(
-                blob.Digest.ToString()[..19],
+                ShortDigest(blob.Digest),
                 Markup.Escape(blob.MediaType[(blob.MediaType.LastIndexOf('/') + 1)..]),
                 Size(blob.Size),
-                Title(blob.Tier),
+                blob.Relayed > 0 ? $"{Title(blob.Tier)}, relayed" : Title(blob.Tier),
                 Markup.Escape(blob.Holder ?? "–"),
                 Seconds(blob.Seconds));
         }
@@ -59,6 +70,9 @@ internal static class PullReport
 
     /// <summary>A tier's name for people.</summary>
     public static string Title(Tier tier) => Tiers.First(t => t.Tier == tier).Title;
+
+    /// <summary>A digest's algorithm and first digits.</summary>
+    public static string ShortDigest(Digest digest) => digest.ToString()[..19];
 
     /// <summary>Bytes with a binary unit; a dot for none.</summary>
     public static string Size(long bytes) => bytes switch
