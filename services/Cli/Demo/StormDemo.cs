@@ -82,6 +82,11 @@ internal static class StormDemo
     {
         AnsiConsole.Write(PullReport.ByTier(
             ["node"], [.. result.Pulls.Select(pull => ((IReadOnlyList<string>)[pull.Node], pull.Bytes, pull.Relayed, pull.Seconds))]));
+        if (result.Pulls.Any(pull => pull.Relayed > 0))
+        {
+            AnsiConsole.WriteLine("Relayed bytes came from a node that was still downloading them.");
+        }
+
         AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture, $"The registry was asked {result.UpstreamRequests} times for {content.Layers.Count} layers."));
         if (biggest is null)
         {

@@ -17,30 +17,31 @@ internal static class PullReport
     ];
 
     /// <summary>
-    /// A table with a row for each pull: the given titles and cells first, then bytes by tier, if there are any those of them that were relayed,
-    /// and seconds.
+    /// A table with a row for each pull: the given titles and cells first, then bytes by tier, and seconds. Where bytes were relayed these have a
+    /// column, for which tiers without bytes make room: a terminal of 80 columns has none for both.
     /// </summary>
     public static Table ByTier(
         IReadOnlyList<string> titles, IReadOnlyCollection<(IReadOnlyList<string> Cells, TierBytes Bytes, long Relayed, double Seconds)> pulls)
     {
         var isAnyRelayed = pulls.Any(pull => pull.Relayed > 0);
+        var tiers = isAnyRelayed ? [.. Tiers.Where(t => pulls.Any(pull => pull.Bytes[t.Tier] > 0))] : Tiers;
         var table = new Table().Border(TableBorder.Simple);
         table.AddColumns([.. titles.Select(title => new TableColumn(title).NoWrap().Padding(0, 1))]);
-        foreach (var (_, title) in Tiers)
+        foreach (var (_, title) in tiers)
         {
             table.AddColumn(new TableColumn(title).RightAligned().Padding(1, 0));
         }
 
         if (isAnyRelayed)
         {
-            table.AddColumn(new TableColumn("relayed").RightAligned().Padding(1, 0)).Caption("Relayed bytes came from a node that was still downloading them.");
+            table.AddColumn(new TableColumn("relayed").RightAligned().Padding(1, 0));
         }
 
         table.AddColumn(new TableColumn("seconds").RightAligned().Padding(1, 0));
         foreach (var (cells, bytes, relayed, seconds) in pulls)
         {
             table.AddRow(
-                [.. cells.Select(Markup.Escape), .. Tiers.Select(t => Size(bytes[t.Tier])), .. isAnyRelayed ? [Size(relayed)] : (string[])[], Seconds(seconds)]);
+                [.. cells.Select(Markup.Escape), .. tiers.Select(t => Size(bytes[t.Tier])), .. isAnyRelayed ? [Size(relayed)] : (string[])[], Seconds(seconds)]);
         }
 
         return table;
