@@ -21,6 +21,9 @@ public static class OciMediaTypes
     /// <summary>An OCI image configuration.</summary>
     public const string Config = "application/vnd.oci.image.config.v1+json";
 
+    /// <summary>A Docker image configuration.</summary>
+    public const string DockerConfig = "application/vnd.docker.container.image.v1+json";
+
     /// <summary>A layer as a gzipped tar archive.</summary>
     public const string LayerGzip = "application/vnd.oci.image.layer.v1.tar+gzip";
 

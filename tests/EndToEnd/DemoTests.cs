@@ -1,4 +1,5 @@
 using System.Text.Json;
+using SpegelDapr.Cli.Demo;
 using SpegelDapr.EndToEnd.Harness;
 
 namespace SpegelDapr.EndToEnd;
@@ -7,6 +8,8 @@ namespace SpegelDapr.EndToEnd;
 public sealed class DemoTests
 {
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "spegel-dapr.dll");
+    private static readonly string[] Tiers = ["local", "sameZone", "sameRegion", "crossRegion", "upstream"];
+    private static readonly Lazy<Task<string>> Storm = new(() => ExternalProcess.RunAsync("dotnet", [Program, "demo", "--storm", "4", "--json"]));
 
     [Fact]
     public async Task The_demos_second_node_of_a_zone_gets_the_whole_image_from_the_first()
@@ -45,6 +48,29 @@ public sealed class DemoTests
     }
 
     [Fact]
+    public async Task In_a_storm_every_node_gets_the_whole_image()
+    {
+        using var result = JsonDocument.Parse(await Storm.Value);
+
+        Assert.True(result.RootElement.GetProperty("ok").GetBoolean());
+        var pulls = result.RootElement.GetProperty("pulls").EnumerateArray().ToList();
+        Assert.Equal(["node-a1", "node-a2", "node-a3", "node-a4"], pulls.Select(pull => pull.GetProperty("node").GetString()));
+        var images = pulls.Select(pull => Tiers.Sum(tier => pull.GetProperty("bytes").GetProperty(tier).GetInt64())).ToList();
+        Assert.True(images[0] > 1_000_000);
+        Assert.Single(images.Distinct());
+        Assert.All(pulls.Zip(images), pull => Assert.InRange(pull.First.GetProperty("relayed").GetInt64(), 0, pull.Second));
+    }
+
+    [Fact]
+    public async Task In_a_storm_each_layer_comes_from_upstream_once()
+    {
+        using var result = JsonDocument.Parse(await Storm.Value);
+
+        Assert.Equal(DemoImage.Layers, result.RootElement.GetProperty("upstreamRequests").GetInt32());
+        Assert.Contains(result.RootElement.GetProperty("pulls").EnumerateArray(), pull => pull.GetProperty("relayed").GetInt64() > 0);
+    }
+
+    [Fact]
     public async Task The_demo_prints_a_table_for_people()
     {
         var output = await ExternalProcess.RunAsync("dotnet", [Program, "demo"]);
@@ -58,6 +84,9 @@ public sealed class DemoTests
     [InlineData("pull", "nginx", "--mirror", "ftp://nowhere")]
     [InlineData("pull", "nginx", "--mirror", "http://127.0.0.1:1")]
     [InlineData("demo", "--image", "/nonexistent")]
+    [InlineData("demo", "--storm", "1")]
+    [InlineData("demo", "--storm", "33")]
+    [InlineData("demo", "--storm", "many")]
     [InlineData("explain", "Not A Key", "--mirror", "http://127.0.0.1:1")]
     [InlineData("explain", "nginx", "--mirror", "nowhere")]
     [InlineData("explain", "nginx", "--mirror", "http://127.0.0.1:1")]

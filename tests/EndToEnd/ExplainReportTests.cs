@@ -47,6 +47,61 @@ public sealed class ExplainReportTests
             output.ToString());
     }
 
+    [Fact]
+    public void It_shows_who_follows_whom_among_the_nodes_in_flight()
+    {
+        using var output = new StringWriter { NewLine = "\n" };
+
+        ExplainReport.Write(
+            InFlight(("node-b", null), ("node-e", "node-d"), ("node-c", "node-b"), ("node-d", "node-c"), ("node-a", null), ("node-f", "node-b")), output);
+
+        Assert.EndsWith(
+            """
+
+              in flight in the zone
+                node-b leads
+                  node-c follows node-b
+                    node-d follows node-c
+                      node-e follows node-d
+                  node-f follows node-b
+                node-a leads
+
+            """,
+            output.ToString(),
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void It_shows_each_node_in_flight_also_where_nobody_leads()
+    {
+        using var output = new StringWriter { NewLine = "\n" };
+
+        ExplainReport.Write(InFlight(("node-a", "node-gone"), ("node-b", "node-c"), ("node-c", "node-b")), output);
+
+        Assert.EndsWith(
+            """
+                node-a follows node-gone
+                node-b follows node-c
+                  node-c follows node-b
+
+            """,
+            output.ToString(),
+            StringComparison.Ordinal);
+    }
+
+    private static Explanation InFlight(params (string Node, string? Parent)[] nodes) => new(
+        ContentKey.FromDigest(Digest.OfSha256([1])),
+        NodeName.Parse("node-a"),
+        Location.Parse("eu/a"),
+        "isolated",
+        "zone",
+        Tier.Upstream,
+        "nobody in reach holds it",
+        8 << 20,
+        [],
+        new ExplainedUpstream(new ExplainedRoute(0, 0)),
+        [.. nodes.Select(node => new InFlightNode(NodeName.Parse(node.Node), DateTimeOffset.UnixEpoch, node.Parent is null ? null : NodeName.Parse(node.Parent)))]);
+
     private static ExplainedCandidate Candidate(string name, string location, Tier tier, bool isUsed, ExplainedRoute route) =>
         new(NodeName.Parse(name), Location.Parse(location), BlobAddress.Parse("http://10.0.0.1:5000"), tier, isUsed, "why", 1, route);
 }

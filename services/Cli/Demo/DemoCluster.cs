@@ -13,23 +13,20 @@ using SpegelDapr.ServiceDefaults;
 namespace SpegelDapr.Cli.Demo;
 
 /// <summary>
-/// Two zones of two nodes in this process, with the services as they are in a cluster, LocalDapr in the place of Dapr, and a registry in the
-/// place of the internet.
+/// Zones and nodes in this process, with the services as they are in a cluster, LocalDapr in the place of Dapr, and a registry in the place of
+/// the internet.
 /// </summary>
 internal sealed class DemoCluster : IAsyncDisposable
 {
-    private const string Region = "demo";
-
     private static readonly string Components = Path.Combine(AppContext.BaseDirectory, "components", "in-memory");
 
-    private static readonly Location[] Zones = [Location.Parse($"{Region}/zone-a"), Location.Parse($"{Region}/zone-b")];
-
+    private readonly DemoPlan _plan;
     private readonly ZoneOptions _zones;
     private readonly LocalDaprHost _dapr = new();
     private readonly List<WebApplication> _apps = [];
     private readonly List<DemoNode> _nodes = [];
 
-    private DemoCluster(ZoneOptions zones) => _zones = zones;
+    private DemoCluster(DemoPlan plan, ZoneOptions zones) => (_plan, _zones) = (plan, zones);
 
     /// <summary>The nodes, those of a zone side by side.</summary>
     public IReadOnlyList<DemoNode> Nodes => _nodes;
@@ -37,21 +34,21 @@ internal sealed class DemoCluster : IAsyncDisposable
     /// <summary>Starts everything.</summary>
     /// <param name="scratch">Where the nodes keep their content.</param>
     /// <param name="upstream">What the registry serves.</param>
-    /// <param name="image">The name of the image in the registry.</param>
-    /// <param name="manifest">The image.</param>
+    /// <param name="plan">Which nodes there are.</param>
     /// <param name="zones">What zones mean to the services.</param>
+    /// <param name="link">The way to the registry; null for one without limit.</param>
     /// <param name="cancellationToken">Ends the start.</param>
     public static async Task<DemoCluster> StartAsync(
-        DirectoryInfo scratch, OciLayout upstream, ImageReference image, OciDescriptor manifest, ZoneOptions zones, CancellationToken cancellationToken)
+        DirectoryInfo scratch, DemoUpstream upstream, DemoPlan plan, ZoneOptions zones, RegistryLink? link, CancellationToken cancellationToken)
     {
-        var cluster = new DemoCluster(zones);
+        var cluster = new DemoCluster(plan, zones);
         try
         {
-            var registry = await cluster.StartRegistryAsync(upstream, image, manifest, cancellationToken);
-            foreach (var zone in Zones)
+            var registry = await cluster.StartRegistryAsync(upstream, link, cancellationToken);
+            foreach (var zone in plan.Zones)
             {
                 await cluster.StartResolverAsync(zone, cancellationToken);
-                foreach (var number in new[] { 1, 2 })
+                foreach (var number in Enumerable.Range(1, plan.NodesPerZone))
                 {
                     await cluster.StartNodeAsync($"node-{zone.Zone[^1]}{number}", zone, scratch, registry, cancellationToken);
                 }
@@ -83,14 +80,19 @@ internal sealed class DemoCluster : IAsyncDisposable
         await _dapr.DisposeAsync();
     }
 
-    private async Task<Uri> StartRegistryAsync(OciLayout layout, ImageReference image, OciDescriptor manifest, CancellationToken cancellationToken)
+    private async Task<Uri> StartRegistryAsync(DemoUpstream upstream, RegistryLink? link, CancellationToken cancellationToken)
     {
         var url = Loopback(FreePorts.Next());
-        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = layout.Path });
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = upstream.Layout.Path });
         builder.Logging.ClearProviders();
         builder.Configuration["urls"] = url;
         var registry = builder.Build();
-        registry.MapRegistry(layout, image, manifest);
+        if (link is not null)
+        {
+            registry.Use(link.HandleAsync);
+        }
+
+        registry.MapRegistry(upstream.Layout, DemoUpstream.Image, upstream.Manifest);
         await StartAsync(registry, cancellationToken);
         return new Uri(url);
     }
@@ -105,7 +107,7 @@ internal sealed class DemoCluster : IAsyncDisposable
             ["Resolver:Region"] = zone.Region,
             ["Resolver:Zone"] = zone.Zone,
         };
-        var reach = Zones.Where(other => _zones.Allows(zone, other)).ToList();
+        var reach = _plan.Zones.Where(other => _zones.Allows(zone, other)).ToList();
         for (var i = 0; i < reach.Count; i++)
         {
             settings[$"Resolver:Reach:{i}"] = reach[i].ToString();

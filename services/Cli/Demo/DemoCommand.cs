@@ -1,7 +1,7 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text.Json;
 using Spectre.Console;
-using SpegelDapr.Cli.Images;
 using SpegelDapr.Cli.Pull;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
@@ -9,41 +9,60 @@ using SpegelDapr.ServiceDefaults;
 namespace SpegelDapr.Cli.Demo;
 
 /// <summary>
-/// <c>spegel-dapr demo</c>: a cluster of two zones with two nodes each, in this process, pulls an image on one node after the other.
+/// <c>spegel-dapr demo</c>: a cluster in this process pulls an image: one node of two zones after the other, or with <c>--storm</c> all nodes of one
+/// zone at the same time.
 /// </summary>
 internal static class DemoCommand
 {
-    private static readonly ImageReference DefaultReference = ImageReference.Parse("registry.demo/spegel-dapr/demo:latest");
-
     public static Command Create()
     {
         var image = new Option<string?>("--image") { Description = "An OCI image layout directory whose first image is pulled. Without it, an image of this program's own files." };
+        var storm = new Option<string?>("--storm")
+        {
+            HelpName = "nodes",
+            Description = $"Have this many nodes of one zone, {StormDemo.MinNodes} to {StormDemo.MaxNodes}, pull at the same time from a slow registry.",
+        };
         var mode = new Option<string>("--mode") { Description = "How holders of the other zone are used.", DefaultValueFactory = _ => "isolated" };
         mode.AcceptOnlyFromAmong("isolated", "preferred", "adaptive");
         var boundary = new Option<string>("--boundary") { Description = "What mode isolated closes. The demo's zones are of one region.", DefaultValueFactory = _ => "zone" };
         boundary.AcceptOnlyFromAmong("zone", "region");
         var json = new Option<bool>("--json") { Description = "Print one JSON object." };
-        var command = new Command("demo", "Run two zones of two nodes in this process, and see who serves an image to whom.") { image, mode, boundary, json };
+        var command = new Command("demo", "Run two zones of two nodes in this process, and see who serves an image to whom.") { image, storm, mode, boundary, json };
         command.SetAction((parsed, cancellationToken) => RunAsync(
             parsed.GetValue(image),
+            parsed.GetValue(storm) is { } nodes ? ParseNodes(nodes) : null,
             new ZoneOptions { Mode = parsed.GetRequiredValue(mode), Boundary = parsed.GetRequiredValue(boundary) },
             parsed.GetValue(json),
             cancellationToken));
         return command;
     }
 
-    private static async Task<int> RunAsync(string? imagePath, ZoneOptions zones, bool json, CancellationToken cancellationToken)
+    private static int ParseNodes(string text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var nodes) && nodes is >= StormDemo.MinNodes and <= StormDemo.MaxNodes
+            ? nodes
+            : throw new UserErrorException($"--storm is '{text}': give a number of nodes from {StormDemo.MinNodes} to {StormDemo.MaxNodes}.");
+
+    private static async Task<int> RunAsync(string? imagePath, int? storm, ZoneOptions zones, bool json, CancellationToken cancellationToken)
     {
         var pulls = new List<DemoPull>();
-        string? error = null;
+        DemoResult result;
         var scratch = Directory.CreateTempSubdirectory("spegel-dapr-demo-");
         try
         {
-            await PullOnAllNodesAsync(imagePath, scratch, zones, json, pulls, cancellationToken);
+            var upstream = await DemoUpstream.OpenAsync(imagePath, scratch, cancellationToken);
+            if (storm is { } nodes)
+            {
+                result = await StormDemo.RunAsync(upstream, scratch, nodes, zones, show: !json, cancellationToken);
+            }
+            else
+            {
+                await PullOnAllNodesAsync(upstream, scratch, zones, json, pulls, cancellationToken);
+                result = new DemoResult(pulls, Ok: true);
+            }
         }
         catch (UserErrorException e) when (json)
         {
-            error = e.Message;
+            result = new DemoResult(pulls, Ok: false, e.Message);
         }
         finally
         {
@@ -52,41 +71,44 @@ internal static class DemoCommand
 
         if (json)
         {
-            Console.WriteLine(JsonSerializer.Serialize(new DemoResult(pulls, error is null, error), CliJson.Relaxed.DemoResult));
+            Console.WriteLine(JsonSerializer.Serialize(result, CliJson.Relaxed.DemoResult));
         }
-        else
+        else if (result.Error is { } error)
         {
-            AnsiConsole.Write(PullReport.ByTier(["node", "zone"], pulls.Select(pull => ((IReadOnlyList<string>)[pull.Node, pull.Zone], pull.Bytes, pull.Seconds))));
-            AnsiConsole.WriteLine(zones is { ParsedMode: ZoneMode.Isolated, Boundary: "zone" }
-                ? "The first node of a zone goes upstream, the next one has a neighbour."
-                : "The first node goes upstream, the first of the other zone has a holder in the region, and the others a neighbour.");
+            throw new UserErrorException(error);
         }
 
-        return error is null ? 0 : 1;
+        return result.Ok ? 0 : 1;
     }
 
     private static async Task PullOnAllNodesAsync(
-        string? imagePath, DirectoryInfo scratch, ZoneOptions zones, bool json, List<DemoPull> pulls, CancellationToken cancellationToken)
+        DemoUpstream upstream, DirectoryInfo scratch, ZoneOptions zones, bool json, List<DemoPull> pulls, CancellationToken cancellationToken)
     {
-        var upstream = imagePath is null ? OciLayout.OpenOrCreate(Path.Combine(scratch.FullName, "upstream")) : OciLayout.Open(imagePath);
-        var manifest = imagePath is null
-            ? await DemoImage.CreateAsync(upstream, cancellationToken)
-            : upstream.Images is [var first, ..] ? first : throw new UserErrorException($"The image layout '{imagePath}' has no image.");
         if (!json)
         {
             AnsiConsole.WriteLine("Starting two zones of two nodes and a resolver each …");
         }
 
-        await using var cluster = await DemoCluster.StartAsync(scratch, upstream, DefaultReference, manifest, zones, cancellationToken);
+        await using var cluster = await DemoCluster.StartAsync(scratch, upstream, DemoPlan.TwoZones, zones, link: null, cancellationToken);
         foreach (var node in cluster.Nodes)
         {
-            var result = await PullProgress.ShowAsync(!json, progress => node.PullAsync(DefaultReference, progress, cancellationToken));
-            pulls.Add(new DemoPull(node.Identity.Name.ToString(), node.Identity.Location.Region, node.Identity.Location.Zone, result.Seconds, result.Bytes));
-            await node.WaitUntilAnnouncedAsync([ContentKey.Parse(DefaultReference.ToString()), .. result.Blobs.Select(blob => ContentKey.FromDigest(blob.Digest))], cancellationToken);
+            var result = await PullProgress.ShowAsync(!json, progress => node.PullAsync(DemoUpstream.Image, progress, cancellationToken));
+            pulls.Add(DemoPull.Of(node.Identity, result));
+            await node.WaitUntilAnnouncedAsync(
+                [ContentKey.Parse(DemoUpstream.Image.ToString()), .. result.Blobs.Select(blob => ContentKey.FromDigest(blob.Digest))], cancellationToken);
             if (!json)
             {
                 AnsiConsole.WriteLine($"{node.Identity.Name} in {node.Identity.Location.Zone} has it after {result.Seconds:0.00} s.");
             }
+        }
+
+        if (!json)
+        {
+            AnsiConsole.Write(PullReport.ByTier(
+                ["node", "zone"], [.. pulls.Select(pull => ((IReadOnlyList<string>)[pull.Node, pull.Zone], pull.Bytes, pull.Relayed, pull.Seconds))]));
+            AnsiConsole.WriteLine(zones is { ParsedMode: ZoneMode.Isolated, Boundary: "zone" }
+                ? "The first node of a zone goes upstream, the next one has a neighbour."
+                : "The first node goes upstream, the first of the other zone has a holder in the region, and the others a neighbour.");
         }
     }
 }

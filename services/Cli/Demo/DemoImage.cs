@@ -10,7 +10,8 @@ namespace SpegelDapr.Cli.Demo;
 /// <summary>An image of real content that is on every machine on which the demo runs: the program's own files.</summary>
 internal static class DemoImage
 {
-    private const int Layers = 4;
+    /// <summary>How many layers it has.</summary>
+    public const int Layers = 4;
 
     /// <summary>Makes the image in <paramref name="layout"/>, its files spread over a few gzipped layers of about the same size.</summary>
     public static async Task<OciDescriptor> CreateAsync(OciLayout layout, CancellationToken cancellationToken)

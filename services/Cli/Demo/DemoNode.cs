@@ -38,6 +38,21 @@ internal sealed class DemoNode(NodeIdentity identity, OciLayout layout, Uri side
     public Task WaitUntilAnnouncedAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellationToken) =>
         WaitAsync("offer all of", token => IsAnnouncedAsync(keys, token), cancellationToken);
 
+    /// <summary>What the node's mirror says of some content; null when it does not answer.</summary>
+    public async Task<Explanation?> ExplainAsync(ContentKey key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var response = await _mirror.GetAsync(
+                new Uri($"{Explanation.Path}?key={Uri.EscapeDataString(key.ToString())}", UriKind.Relative), cancellationToken);
+            return response.IsSuccessStatusCode ? await response.Content.ReadFromJsonAsync(ContractsJson.Default.Explanation, cancellationToken) : null;
+        }
+        catch (HttpRequestException)
+        {
+            return null;
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

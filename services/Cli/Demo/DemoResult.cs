@@ -1,16 +1,30 @@
 using System.Text.Json.Serialization;
 using SpegelDapr.Cli.Pull;
+using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Cli.Demo;
 
 /// <summary>What the demo prints as JSON.</summary>
-/// <param name="Pulls">The pulls, in the order in which they were made.</param>
+/// <param name="Pulls">The pulls that succeeded: in the order in which they were made, or of the nodes if all pulled at the same time.</param>
 /// <param name="Ok">Whether all of them succeeded.</param>
 /// <param name="Error">Why not, in one line.</param>
+/// <param name="UpstreamRequests">How many GETs of layers the registry had; null when that was not counted.</param>
 internal sealed record DemoResult(
     IReadOnlyList<DemoPull> Pulls,
-    bool Ok,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Error = null);
+    [property: JsonPropertyOrder(1)] bool Ok,
+    [property: JsonPropertyOrder(1), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Error = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? UpstreamRequests = null);
 
 /// <summary>One node's pull.</summary>
-internal sealed record DemoPull(string Node, string Region, string Zone, double Seconds, TierBytes Bytes);
+/// <param name="Node">The node.</param>
+/// <param name="Region">Its region.</param>
+/// <param name="Zone">Its zone.</param>
+/// <param name="Seconds">How long it took.</param>
+/// <param name="Bytes">Bytes by tier.</param>
+/// <param name="Relayed">How many of them came from a node that was still downloading them.</param>
+internal sealed record DemoPull(string Node, string Region, string Zone, double Seconds, TierBytes Bytes, long Relayed)
+{
+    /// <summary>What a pull on a node has come to.</summary>
+    public static DemoPull Of(NodeIdentity node, PullResult result) =>
+        new(node.Name.ToString(), node.Location.Region, node.Location.Zone, result.Seconds, result.Bytes, result.Relayed);
+}

@@ -28,6 +28,17 @@ internal static class ExplainReport
 
         output.WriteLine($"    {explanation.Upstream.Registry ?? "the registry"}, {PullReport.Title(Tier.Upstream)}");
         output.WriteLine($"      {Figures(explanation.Upstream.Route)}");
+        if (explanation.InFlight.Count == 0)
+        {
+            return;
+        }
+
+        output.WriteLine();
+        output.WriteLine("  in flight in the zone");
+        foreach (var line in InFlightTree.Lines(explanation.InFlight))
+        {
+            output.WriteLine($"    {line}");
+        }
     }
 
     private static string Figures(ExplainedRoute route)

@@ -77,9 +77,6 @@ internal sealed class OciLayout
         }
     }
 
-    /// <summary>A path in the layout's directory for content that is not complete yet.</summary>
-    public string PartialPath() => System.IO.Path.Combine(Path, System.IO.Path.GetRandomFileName() + ".partial");
-
     /// <summary>Makes a complete file the content of its digest, whose hash the caller has checked.</summary>
     public void Commit(string partial, Digest digest)
     {
@@ -98,6 +95,8 @@ internal sealed class OciLayout
             WriteIndex([.. Images.Where(image => image.Annotations?.GetValueOrDefault(OciDescriptor.RefNameAnnotation) != name), named]);
         }
     }
+
+    private string PartialPath() => System.IO.Path.Combine(Path, System.IO.Path.GetRandomFileName() + ".partial");
 
     private void WriteIndex(IReadOnlyList<OciDescriptor> images)
     {

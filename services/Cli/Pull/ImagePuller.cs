@@ -29,12 +29,13 @@ internal sealed class ImagePuller(IReadOnlyList<RegistrySource> sources, OciLayo
     {
         var start = time.GetTimestamp();
         var fetched = new List<FetchedBlob>();
-        var root = await FetchManifestAsync(image, image.TagOrDigest, image.Digest, fetched, progress, cancellationToken);
+        var expected = image.Digest is { } digest ? new OciDescriptor("", digest, 0) : null;
+        var root = await FetchManifestAsync(image, image.TagOrDigest, expected, fetched, progress, cancellationToken);
         var manifest = target.ReadManifest(root.Digest);
         if (manifest.Manifests is { } platforms)
         {
             var chosen = ChoosePlatform(image, platforms);
-            await FetchManifestAsync(image, chosen.Digest.ToString(), chosen.Digest, fetched, progress, cancellationToken);
+            await FetchManifestAsync(image, chosen.Digest.ToString(), chosen, fetched, progress, cancellationToken);
             manifest = target.ReadManifest(chosen.Digest);
         }
 
@@ -51,10 +52,12 @@ internal sealed class ImagePuller(IReadOnlyList<RegistrySource> sources, OciLayo
             });
 
         target.Tag(image, root);
-        return new PullResult(image.ToString(), time.GetElapsedTime(start).TotalSeconds, TierBytes.Of(fetched), fetched);
+        return new PullResult(image.ToString(), time.GetElapsedTime(start).TotalSeconds, TierBytes.Of(fetched), fetched.Sum(blob => blob.Relayed), fetched);
     }
 
-    private static OciDescriptor ChoosePlatform(ImageReference image, IReadOnlyList<OciDescriptor> platforms)
+    /// <summary>The manifest for this machine.</summary>
+    /// <exception cref="UserErrorException">There is none.</exception>
+    public static OciDescriptor ChoosePlatform(ImageReference image, IReadOnlyList<OciDescriptor> platforms)
     {
         var architecture = RuntimeInformation.OSArchitecture switch
         {
@@ -68,13 +71,20 @@ internal sealed class ImagePuller(IReadOnlyList<RegistrySource> sources, OciLayo
     }
 
     private async Task<OciDescriptor> FetchManifestAsync(
-        ImageReference image, string reference, Digest? expected, List<FetchedBlob> fetched, IPullProgress progress, CancellationToken cancellationToken)
+        ImageReference image, string reference, OciDescriptor? expected, List<FetchedBlob> fetched, IPullProgress progress, CancellationToken cancellationToken)
     {
-        var descriptor = expected is { } digest ? new OciDescriptor("", digest, -1) : null;
-        var blob = await FetchAsync(image, Manifests, reference, descriptor, progress, cancellationToken);
+        var blob = await FetchAsync(image, Manifests, reference, expected, progress, cancellationToken);
         fetched.Add(blob);
         return new OciDescriptor(blob.MediaType, blob.Digest, blob.Size);
     }
+
+    /// <summary>What containerd would call a download (its MakeRefKey).</summary>
+    private static string IngestKey(string kind, string reference, string? mediaType) => mediaType switch
+    {
+        OciMediaTypes.Index or OciMediaTypes.DockerManifestList => "index",
+        OciMediaTypes.Config or OciMediaTypes.DockerConfig => "config",
+        _ => kind == Manifests ? "manifest" : "layer",
+    } + $"-{reference}";
 
     private async Task<FetchedBlob> FetchAsync(
         ImageReference image, string kind, string reference, OciDescriptor? expected, IPullProgress progress, CancellationToken cancellationToken)
@@ -82,42 +92,44 @@ internal sealed class ImagePuller(IReadOnlyList<RegistrySource> sources, OciLayo
         var start = time.GetTimestamp();
         var algorithm = expected?.Digest.HashAlgorithm ?? HashAlgorithmName.SHA256;
         using var hash = IncrementalHash.CreateHash(algorithm);
-        var partial = target.PartialPath();
-        try
+
+        // containerd has its writer before it asks, and so it is found by those who follow.
+        await using var ingest = Ingest.Begin(target, IngestKey(kind, reference, expected?.MediaType), expected?.Size);
+        for (var attempt = 1; attempt <= MaxAttempts; attempt++)
         {
-            await using var file = File.Create(partial);
-            for (var attempt = 1; attempt <= MaxAttempts; attempt++)
+            using var content = await OpenAsync(image, kind, reference, ingest.Length, cancellationToken);
+            if (!await TryCopyAsync(content.Response, ingest, hash, reference, progress, cancellationToken))
             {
-                using var content = await OpenAsync(image, kind, reference, file.Length, cancellationToken);
-                if (!await TryCopyAsync(content.Response, file, hash, reference, progress, cancellationToken))
-                {
-                    continue;
-                }
-
-                var digest = Digest.FromHash(algorithm, hash.GetHashAndReset());
-                if (expected is not null && digest != expected.Digest)
-                {
-                    throw new UserErrorException($"{image}: {kind}/{reference} from {content.Holder ?? content.Tier.Name()} has the digest {digest}.");
-                }
-
-                target.Commit(partial, digest);
-                var mediaType = expected is { MediaType.Length: > 0 } ? expected.MediaType : content.Response.Content.Headers.ContentType?.MediaType ?? "";
-                return new FetchedBlob(digest, mediaType, file.Length, content.Tier, content.Holder, time.GetElapsedTime(start).TotalSeconds);
+                continue;
             }
 
-            throw new UserErrorException($"{image}: {kind}/{reference} broke off {MaxAttempts} times, at last after {file.Length} bytes.");
+            var digest = Digest.FromHash(algorithm, hash.GetHashAndReset());
+            if (expected is not null && digest != expected.Digest)
+            {
+                throw new UserErrorException($"{image}: {kind}/{reference} from {content.Holder ?? content.Tier.Name()} has the digest {digest}.");
+            }
+
+            ingest.Commit(digest);
+            var mediaType = expected is { MediaType.Length: > 0 } ? expected.MediaType : content.Response.Content.Headers.ContentType?.MediaType ?? "";
+            return new FetchedBlob(
+                digest,
+                mediaType,
+                ingest.Length,
+                content.Tier,
+                content.Holder,
+                time.GetElapsedTime(start).TotalSeconds,
+                content.IsRelayed ? ingest.Length : 0);
         }
-        finally
-        {
-            File.Delete(partial);
-        }
+
+        throw new UserErrorException($"{image}: {kind}/{reference} broke off {MaxAttempts} times, at last after {ingest.Length} bytes.");
     }
 
-    /// <summary>Whether the whole body came; false when the connection broke, and what did come is in the file.</summary>
+    /// <summary>Whether the whole body came; false when the connection broke, and what did come has been taken in.</summary>
     private static async Task<bool> TryCopyAsync(
-        HttpResponseMessage response, FileStream file, IncrementalHash hash, string reference, IPullProgress progress, CancellationToken cancellationToken)
+        HttpResponseMessage response, Ingest ingest, IncrementalHash hash, string reference, IPullProgress progress, CancellationToken cancellationToken)
     {
-        var total = file.Length + response.Content.Headers.ContentLength;
+        var total = ingest.Length + response.Content.Headers.ContentLength;
+        ingest.Expect(total);
         var buffer = new byte[128 * 1024];
         await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
         try
@@ -126,8 +138,8 @@ internal sealed class ImagePuller(IReadOnlyList<RegistrySource> sources, OciLayo
             while ((read = await body.ReadAsync(buffer, cancellationToken)) > 0)
             {
                 hash.AppendData(buffer, 0, read);
-                await file.WriteAsync(buffer.AsMemory(0, read), cancellationToken);
-                progress.Report(reference, file.Length, total);
+                await ingest.WriteAsync(buffer.AsMemory(0, read), cancellationToken);
+                progress.Report(reference, ingest.Length, total);
             }
 
             return true;

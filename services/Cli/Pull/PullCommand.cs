@@ -65,6 +65,6 @@ internal static class PullCommand
         }
 
         AnsiConsole.Write(PullReport.ByBlob(result.Blobs));
-        AnsiConsole.Write(PullReport.ByTier(["image"], [([result.Image], result.Bytes, result.Seconds)]));
+        AnsiConsole.Write(PullReport.ByTier(["image"], [([result.Image], result.Bytes, result.Relayed, result.Seconds)]));
     }
 }

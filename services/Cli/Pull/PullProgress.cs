@@ -12,14 +12,20 @@ internal interface IPullProgress
 /// <summary>Shows a pull's progress where there is a terminal to show it on.</summary>
 internal static class PullProgress
 {
+    /// <summary>Shows nothing.</summary>
+    public static IPullProgress None { get; } = new Nothing();
+
+    /// <summary>Whether standard output is a terminal.</summary>
+    public static bool IsPossible => AnsiConsole.Profile.Capabilities.Interactive && !Console.IsOutputRedirected;
+
     /// <summary>Runs a pull, with a progress bar for each manifest and blob if <paramref name="show"/> and if standard output is a terminal.</summary>
     public static Task<PullResult> ShowAsync(bool show, Func<IPullProgress, Task<PullResult>> pull) =>
-        show && AnsiConsole.Profile.Capabilities.Interactive && !Console.IsOutputRedirected
+        show && IsPossible
             ? AnsiConsole.Progress()
                 .AutoClear(true)
                 .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new DownloadedColumn(), new TransferSpeedColumn())
                 .StartAsync(context => pull(new Bars(context)))
-            : pull(new Nothing());
+            : pull(None);
 
     private sealed class Nothing : IPullProgress
     {

@@ -16,20 +16,32 @@ internal static class PullReport
         (Tier.Upstream, "upstream"),
     ];
 
-    /// <summary>A table with a row for each pull: the given titles and cells first, then bytes by tier and seconds.</summary>
-    public static Table ByTier(IReadOnlyList<string> titles, IEnumerable<(IReadOnlyList<string> Cells, TierBytes Bytes, double Seconds)> pulls)
+    /// <summary>
+    /// A table with a row for each pull: the given titles and cells first, then bytes by tier, and seconds. Where bytes were relayed these have a
+    /// column, for which tiers without bytes make room: a terminal of 80 columns has none for both.
+    /// </summary>
+    public static Table ByTier(
+        IReadOnlyList<string> titles, IReadOnlyCollection<(IReadOnlyList<string> Cells, TierBytes Bytes, long Relayed, double Seconds)> pulls)
     {
+        var isAnyRelayed = pulls.Any(pull => pull.Relayed > 0);
+        var tiers = isAnyRelayed ? [.. Tiers.Where(t => pulls.Any(pull => pull.Bytes[t.Tier] > 0))] : Tiers;
         var table = new Table().Border(TableBorder.Simple);
         table.AddColumns([.. titles.Select(title => new TableColumn(title).NoWrap().Padding(0, 1))]);
-        foreach (var (_, title) in Tiers)
+        foreach (var (_, title) in tiers)
         {
             table.AddColumn(new TableColumn(title).RightAligned().Padding(1, 0));
         }
 
-        table.AddColumn(new TableColumn("seconds").RightAligned().Padding(1, 0));
-        foreach (var (cells, bytes, seconds) in pulls)
+        if (isAnyRelayed)
         {
-            table.AddRow([.. cells.Select(Markup.Escape), .. Tiers.Select(t => Size(bytes[t.Tier])), Seconds(seconds)]);
+            table.AddColumn(new TableColumn("relayed").RightAligned().Padding(1, 0));
+        }
+
+        table.AddColumn(new TableColumn("seconds").RightAligned().Padding(1, 0));
+        foreach (var (cells, bytes, relayed, seconds) in pulls)
+        {
+            table.AddRow(
+                [.. cells.Select(Markup.Escape), .. tiers.Select(t => Size(bytes[t.Tier])), .. isAnyRelayed ? [Size(relayed)] : (string[])[], Seconds(seconds)]);
         }
 
         return table;
@@ -46,10 +58,10 @@ internal static class PullReport
         foreach (var blob in blobs)
         {
             table.AddRow(
-                blob.Digest.ToString()[..19],
+                ShortDigest(blob.Digest),
                 Markup.Escape(blob.MediaType[(blob.MediaType.LastIndexOf('/') + 1)..]),
                 Size(blob.Size),
-                Title(blob.Tier),
+                blob.Relayed > 0 ? $"{Title(blob.Tier)}, relayed" : Title(blob.Tier),
                 Markup.Escape(blob.Holder ?? "–"),
                 Seconds(blob.Seconds));
         }
@@ -59,6 +71,9 @@ internal static class PullReport
 
     /// <summary>A tier's name for people.</summary>
     public static string Title(Tier tier) => Tiers.First(t => t.Tier == tier).Title;
+
+    /// <summary>A digest's algorithm and first digits.</summary>
+    public static string ShortDigest(Digest digest) => digest.ToString()[..19];
 
     /// <summary>Bytes with a binary unit; a dot for none.</summary>
     public static string Size(long bytes) => bytes switch

@@ -46,14 +46,22 @@ internal sealed class RegistrySource(HttpClient http, Tier tierWhenUnsaid)
             }
         }
 
-        return new RegistryContent(response, TierNames.Parse(Header(response, SpegelHeaders.Tier)) ?? tierWhenUnsaid, Header(response, SpegelHeaders.Holder));
+        return new RegistryContent(
+            response,
+            TierNames.Parse(Header(response, SpegelHeaders.Tier)) ?? tierWhenUnsaid,
+            Header(response, SpegelHeaders.Holder),
+            Header(response, SpegelHeaders.Relayed) == "1");
     }
 
     private static string? Header(HttpResponseMessage response, string name) => response.Headers.TryGetValues(name, out var values) ? values.FirstOrDefault() : null;
 }
 
 /// <summary>An answer whose body has not been read yet.</summary>
-internal sealed record RegistryContent(HttpResponseMessage Response, Tier Tier, string? Holder) : IDisposable
+/// <param name="Response">The answer.</param>
+/// <param name="Tier">Where its bytes come from.</param>
+/// <param name="Holder">The node they come from; null for upstream.</param>
+/// <param name="IsRelayed">Whether that node is still downloading them.</param>
+internal sealed record RegistryContent(HttpResponseMessage Response, Tier Tier, string? Holder, bool IsRelayed) : IDisposable
 {
     /// <inheritdoc/>
     public void Dispose() => Response.Dispose();

@@ -42,6 +42,27 @@ public sealed class OciLayoutContentSourceTests : ContentSourceTests
     }
 
     [Fact]
+    public async Task A_download_counts_when_it_is_committed_and_not_before()
+    {
+        var (image, other) = (LayoutImage.Create("one"), LayoutImage.Create("two"));
+        await AddAsync(image, "docker.io/library/app:1");
+        Watch();
+        HeldKey[] before = [.. image.Digests, Tag("docker.io/library/app:1", image)];
+        await HoldsAsync(before);
+
+        var ingest = System.IO.Directory.CreateDirectory(Path.Combine(Layout, "ingest", new string('0', 64))).FullName;
+        await File.WriteAllTextAsync(Path.Combine(ingest, "ref"), $"manifest-{other.Manifest}");
+        await File.WriteAllBytesAsync(Path.Combine(ingest, "data"), other.Blobs[other.Manifest]);
+        await WriteAsync($"blobs/sha256/{other.Config.Hex}", other.Blobs[other.Config]);
+        await HoldsAsync([.. before, new HeldKey(other.Config)]);
+
+        File.Move(Path.Combine(ingest, "data"), Path.Combine(Layout, "blobs", other.Manifest.Algorithm, other.Manifest.Hex));
+        System.IO.Directory.Delete(ingest, recursive: true);
+
+        await HoldsAsync([.. before, new HeldKey(other.Config), new HeldKey(other.Manifest)]);
+    }
+
+    [Fact]
     public async Task Ignores_tags_that_are_not_full_references_or_whose_content_is_missing()
     {
         var (image, missing) = (LayoutImage.Create("one"), LayoutImage.Create("two"));
