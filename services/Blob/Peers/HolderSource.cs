@@ -10,6 +10,12 @@ internal sealed class HolderSource(HedgedStart hedged, Candidates candidates, Ti
     public Task<PeerAnswer?> StartAsync(PeerRequest request, CancellationToken cancellation) => hedged.StartAsync(candidates, request, cancellation);
 
     /// <inheritdoc/>
+    public void Received(long offset, ReadOnlySpan<byte> bytes)
+    {
+        // Nobody follows what comes from a holder of the same zone: the others are told of the holder too.
+    }
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         // It holds nothing between two calls.

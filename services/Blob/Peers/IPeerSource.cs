@@ -8,4 +8,7 @@ internal interface IPeerSource : IDisposable
 
     /// <summary>Finds a peer that gives the content, or its rest; null when there is none, or when it is cancelled before one has answered.</summary>
     Task<PeerAnswer?> StartAsync(PeerRequest request, CancellationToken cancellation);
+
+    /// <summary>Is told what has come, and from which byte of the content on.</summary>
+    void Received(long offset, ReadOnlySpan<byte> bytes);
 }

@@ -184,6 +184,7 @@ internal sealed partial class PeerTransfer : IDisposable
         _patience.CancelAfter(Timeout.InfiniteTimeSpan);
         _received = true;
         _hash?.AppendData(buffer.Span[..read]);
+        _source.Received(_offset, buffer.Span[..read]);
         _offset += read;
         return read;
     }

@@ -14,16 +14,35 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
     private static readonly TimeSpan Remembered = TimeSpan.FromMinutes(10);
 
     private readonly MemoryCache _feeds = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
-    private readonly ConcurrentDictionary<Digest, bool> _followed = new();
+    private readonly ConcurrentDictionary<Digest, Tail> _tails = new();
 
     /// <summary>
-    /// Begins to follow others for this content; false when a request for it follows somebody already, since the resolver keeps one parent of each
-    /// node, by which it avoids cycles.
+    /// Begins to follow others for this content; null when a request for it follows somebody already, since the resolver keeps one parent of each
+    /// node, by which it avoids cycles. What comes is to be added to the answer, and <see cref="End"/> to be called.
     /// </summary>
-    public bool TryBegin(Digest digest) => _followed.TryAdd(digest, true);
+    public Tail? TryBegin(Digest digest)
+    {
+        var tail = new Tail();
+        if (_tails.TryAdd(digest, tail))
+        {
+            return tail;
+        }
+
+        tail.Dispose();
+        return null;
+    }
 
     /// <summary>Ends what <see cref="TryBegin"/> began.</summary>
-    public void End(Digest digest) => _followed.TryRemove(digest, out _);
+    public void End(Digest digest)
+    {
+        if (_tails.TryRemove(digest, out var tail))
+        {
+            tail.Dispose();
+        }
+    }
+
+    /// <summary>The last bytes that have come of this content; null when it does not come from other nodes now.</summary>
+    public Tail? TailOf(Digest digest) => _tails.GetValueOrDefault(digest);
 
     /// <summary>From now on the content comes over so many nodes: 0 when this node leads.</summary>
     public void Change(Digest digest, int depth) => _feeds.Set(

@@ -7,7 +7,7 @@ namespace SpegelDapr.Blob.Relay;
 /// Nodes of the zone that are downloading the content now. The resolver says whom to follow; each time one has been followed in vain it is asked
 /// again. Where it says that this node leads, the content comes from <paramref name="farther"/> holders or, if there are none, from upstream.
 /// </summary>
-internal sealed partial class FollowSource(Following following, Digest digest, IPeerSource farther) : IPeerSource
+internal sealed partial class FollowSource(Following following, Digest digest, Tail tail, IPeerSource farther) : IPeerSource
 {
     private readonly List<NodeName> _failed = [];
     private NodeName? _parent;
@@ -27,6 +27,9 @@ internal sealed partial class FollowSource(Following following, Digest digest, I
             return null;
         }
     }
+
+    /// <inheritdoc/>
+    public void Received(long offset, ReadOnlySpan<byte> bytes) => tail.Append(offset, bytes);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -44,7 +44,7 @@ internal sealed class Following(
     /// another request for the same content does so already.
     /// </summary>
     public IPeerSource Before(IPeerSource farther, Digest digest) =>
-        options.Value.Relay && feeds.TryBegin(digest) ? new FollowSource(this, digest, farther) : farther;
+        options.Value.Relay && feeds.TryBegin(digest) is { } tail ? new FollowSource(this, digest, tail, farther) : farther;
 
     /// <summary>Whether a node that the resolver names may be followed: whatever the answer says, not itself, and none outside the zone.</summary>
     public bool IsInZone(NodeIdentity other) => other.Location == _node.Location && other.Name != _node.Name;

@@ -15,6 +15,9 @@ internal sealed class GrowingFile(Ingest ingest, SafeFileHandle handle, LocalCon
     /// <summary>How often a file that has not grown is looked at again: often enough for a chain of some nodes, each waiting for the one before.</summary>
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(10);
 
+    /// <summary>How often it is looked at while its last bytes are known as they come.</summary>
+    private static readonly TimeSpan TailInterval = TimeSpan.FromMilliseconds(100);
+
     /// <summary>After so long without growth it is seen to that the file is still there.</summary>
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
@@ -24,15 +27,40 @@ internal sealed class GrowingFile(Ingest ingest, SafeFileHandle handle, LocalCon
     /// <summary>Its length when it is complete.</summary>
     public long Total => ingest.Total;
 
-    /// <summary>Reads what there is at the offset, at most to the end of its chunk; waits until there is something.</summary>
+    /// <summary>
+    /// Reads what there is at the offset, at most to the end of its chunk; waits until there is something. What containerd has yet to write is read as
+    /// it comes.
+    /// </summary>
     /// <param name="buffer">At least one chunk long.</param>
     /// <param name="offset">Below <see cref="Total"/>.</param>
     /// <param name="cancellation">Ends the wait.</param>
     /// <exception cref="IngestEndedException">There will be no more, or nothing has come for too long, or it is corrupt.</exception>
     public async ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellation)
     {
-        await GrowAsync(offset + 1, cancellation);
-        return Read(buffer.Span, offset);
+        while (true)
+        {
+            Look();
+            if (_length > offset)
+            {
+                return Read(buffer.Span, offset);
+            }
+
+            if (feeds.TailOf(ingest.Digest) is not { } tail)
+            {
+                await Task.Delay(Interval, time, cancellation);
+                continue;
+            }
+
+            var grown = tail.Grown;
+            if (tail.Read(offset, buffer.Span) is var read and > 0)
+            {
+                _grown = time.GetTimestamp();
+                return read;
+            }
+
+            await Task.WhenAny(grown, Task.Delay(TailInterval, time, cancellation));
+            cancellation.ThrowIfCancellationRequested();
+        }
     }
 
     /// <summary>Reads along as the file is written, so that each chunk is known as it was then.</summary>

@@ -11,7 +11,7 @@ namespace SpegelDapr.Resolver.InFlight;
 /// </summary>
 internal sealed class InFlightBook
 {
-    /// <summary>The most questions that are decided at once: some milliseconds of work, when the document is full.</summary>
+    /// <summary>The most questions that are decided at once: with a full document they take some tens of milliseconds.</summary>
     private const int MostPerWrite = 256;
 
     /// <summary>Twice the time that a blob waits by default.</summary>
