@@ -19,8 +19,7 @@ internal sealed class PullStorm(TestImage image) : IAsyncDisposable
         var clock = Stopwatch.StartNew();
         foreach (var node in nodes)
         {
-            var kill = new CancellationTokenSource();
-            _pulls.Add(node, (node.Containerd.FetchAsync(image.Reference, kill.Token), kill));
+            Begin(node);
         }
 
         return clock.Elapsed;
@@ -52,14 +51,17 @@ internal sealed class PullStorm(TestImage image) : IAsyncDisposable
             $"a pull of {node.Identity.Name} succeeds",
             async () =>
             {
-                var pull = _pulls[node].Pull;
-                await pull.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                if (!pull.IsCompletedSuccessfully)
+                try
                 {
-                    _pulls[node] = (node.Containerd.FetchAsync(image.Reference, _pulls[node].Kill.Token), _pulls[node].Kill);
+                    await _pulls[node].Pull;
+                    return true;
                 }
-
-                return pull.IsCompletedSuccessfully;
+                catch (Exception e) when (e is InvalidOperationException or OperationCanceledException)
+                {
+                    _pulls[node].Kill.Dispose();
+                    Begin(node);
+                    throw new IOException(e.Message, e);
+                }
             },
             RepetitionBudget);
         await AssertHasAllAsync(node);
@@ -85,6 +87,12 @@ internal sealed class PullStorm(TestImage image) : IAsyncDisposable
         {
             kill.Dispose();
         }
+    }
+
+    private void Begin(Node node)
+    {
+        var kill = new CancellationTokenSource();
+        _pulls[node] = (node.Containerd.FetchAsync(image.Reference, kill.Token), kill);
     }
 
     private async Task AssertHasAllAsync(Node node)
