@@ -38,6 +38,28 @@ public sealed class RelayTests : BlobTests
         Assert.Equal(1, await parent.MetricAsync("spegel_dapr_blob_requests_total", "outcome=\"relayed\"", "requester=\"peer\""));
     }
 
+    [Fact]
+    public async Task What_a_parent_gets_from_another_is_passed_on_before_containerd_has_written_it()
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var source = Add(new ScriptedPeer(async call =>
+        {
+            await call.SendAsync(_content, upTo: MiB + 10);
+            await call.StallAsync();
+        }));
+        var download = new Download(parent, _content);
+        Resolver.Following = question => new FollowAnswer(1, question.Node == node.Identity.Name ? parent.Identity : source.AsHolder("node-c").Node);
+
+        using var toContainerd = await parent.GetAsync($"/v2/app/blobs/{download.Digest}");
+        using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}");
+        await using var body = await response.Content.ReadAsStreamAsync();
+        var received = new byte[MiB + 10];
+        await body.ReadExactlyAsync(received);
+
+        Assert.Equal(_content[..(MiB + 10)], received);
+        Assert.Equal(0, new FileInfo(download.DataPath).Length);
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(10)]
