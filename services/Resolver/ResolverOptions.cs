@@ -31,7 +31,7 @@ public sealed class ResolverOptions : IValidatedOptions
     public int MaxHoldersPerKey { get; set; } = 64;
 
     /// <summary>The most nodes that are told to follow the same one while it fetches some content.</summary>
-    public int MaxFollowers { get; set; } = 2;
+    public int MaxFollowers { get; set; } = 1;
 
     /// <summary>The resolver's own location.</summary>
     public Location Location => Location.Parse($"{Region}/{Zone}");

@@ -24,7 +24,7 @@ internal static class Storm
     private const int Many = 16;
 
     /// <summary>The resolver's own default.</summary>
-    private const int DefaultFollowers = 2;
+    private const int DefaultFollowers = 1;
 
     private const double MostAgainstAlone = 1.6;
     private const double MostCopies = 1.02;

@@ -134,7 +134,6 @@ public sealed class StormTests(StormTests.Fixture fixture) : LabTests(fixture), 
         private protected override IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>
         {
             ["Blob__StallBudget"] = "00:00:02",
-            ["Resolver__MaxFollowers"] = "2",
         };
 
         private protected override async Task PrepareAsync()
