@@ -202,6 +202,35 @@ public sealed class CertsDirectoryTests : IDisposable
     }
 
     [Fact]
+    public void A_file_that_somebody_has_put_in_place_of_ours_survives_cleanup()
+    {
+        _tree.Add("docker.io/hosts.toml", "server = 'https://first'");
+        _tree.Configure(CertsTree.Settings("docker.io"));
+        _tree.Add("docker.io/hosts.toml", "server = 'https://second'");
+
+        _tree.Cleanup();
+
+        Assert.Equal("server = 'https://second'", _tree.Read("docker.io/hosts.toml"));
+        Assert.Equal([_tree.At("docker.io/hosts.toml")], Directory.GetFileSystemEntries(_tree.At("docker.io")));
+    }
+
+    [Fact]
+    public void A_file_of_ours_that_somebody_has_deleted_comes_back_and_the_first_one_after_it()
+    {
+        _tree.Add("docker.io/hosts.toml", "server = 'https://first'");
+        var before = _tree.Snapshot();
+        _tree.Configure(CertsTree.Settings("docker.io"));
+        File.Delete(_tree.At("docker.io/hosts.toml"));
+
+        _tree.Configure(CertsTree.Settings("docker.io"));
+
+        Assert.Equal($"{Mark}server = \"https://first\"\n{OurHost}", _tree.Read("docker.io/hosts.toml"));
+        File.Delete(_tree.At("docker.io/hosts.toml"));
+        _tree.Cleanup();
+        Assert.Equal(before, _tree.Snapshot());
+    }
+
+    [Fact]
     public void What_somebody_has_added_to_our_directory_outlives_it()
     {
         _tree.Configure(CertsTree.Settings("ghcr.io"));
