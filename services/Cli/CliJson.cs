@@ -2,6 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using SpegelDapr.Cli.Demo;
+using SpegelDapr.Cli.NodeSetup;
 using SpegelDapr.Cli.Pull;
 
 namespace SpegelDapr.Cli;
@@ -10,6 +11,7 @@ namespace SpegelDapr.Cli;
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
 [JsonSerializable(typeof(PullResult))]
 [JsonSerializable(typeof(DemoResult))]
+[JsonSerializable(typeof(NodeSetupResult))]
 internal sealed partial class CliJson : JsonSerializerContext
 {
     /// <summary>The context with characters such as &lt; and + left as they are: the output is no HTML.</summary>

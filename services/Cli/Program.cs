@@ -2,13 +2,16 @@ using System.CommandLine;
 using SpegelDapr.Cli;
 using SpegelDapr.Cli.Demo;
 using SpegelDapr.Cli.Explain;
+using SpegelDapr.Cli.NodeSetup;
 using SpegelDapr.Cli.Pull;
 
-var root = new RootCommand("Zone-aware image distribution for Kubernetes: try it, and look at what it does.")
+var root = new RootCommand("Zone-aware image distribution for Kubernetes: try it, set nodes up for it, and look at what it does.")
 {
     DemoCommand.Create(),
     PullCommand.Create(),
     ExplainCommand.Create(),
+    ConfigureCommand.Create(),
+    CleanupCommand.Create(),
 };
 
 using var stop = new CancellationTokenSource();

@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using Google.Protobuf.Collections;
 using Grpc.Core;
 using Grpc.Net.Client;
@@ -11,9 +10,6 @@ namespace SpegelDapr.Discovery.Containerd;
 /// <remarks>All calls throw <see cref="RpcException"/>: <see cref="StatusCode.Unavailable"/> when containerd is away.</remarks>
 internal sealed class ContainerdClient : IDisposable
 {
-    /// <summary>containerd's own limit, DefaultMaxSendMsgSize in its defaults package.</summary>
-    private const int MaxMessageBytes = 16 * 1024 * 1024;
-
     private static readonly TimeSpan CallBudget = TimeSpan.FromSeconds(10);
 
     private readonly string _namespace;
@@ -29,18 +25,7 @@ internal sealed class ContainerdClient : IDisposable
     {
         (_namespace, _time) = (options.Value.Namespace, time);
         _headers = new Metadata { { "containerd-namespace", _namespace } };
-        var endPoint = new UnixDomainSocketEndPoint(options.Value.Socket);
-        _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
-        {
-            MaxReceiveMessageSize = MaxMessageBytes,
-            ThrowOperationCanceledOnCancellation = true,
-            DisposeHttpClient = true,
-            HttpHandler = new SocketsHttpHandler
-            {
-                UseProxy = false,
-                ConnectCallback = async (_, cancellationToken) => await ConnectAsync(endPoint, cancellationToken),
-            },
-        });
+        _channel = ContainerdChannel.Open(options.Value.Socket);
         _content = new Api.Content.ContentClient(_channel);
         _images = new Api.Images.ImagesClient(_channel);
         _events = new Api.Events.EventsClient(_channel);
@@ -101,21 +86,6 @@ internal sealed class ContainerdClient : IDisposable
         (await _images.ListAsync(new Api.ListImagesRequest(), _headers, Deadline(), cancellationToken)).Images;
 
     public void Dispose() => _channel.Dispose();
-
-    private static async ValueTask<Stream> ConnectAsync(UnixDomainSocketEndPoint endPoint, CancellationToken cancellationToken)
-    {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await socket.ConnectAsync(endPoint, cancellationToken);
-            return new NetworkStream(socket, ownsSocket: true);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-    }
 
     private DateTime Deadline() => (_time.GetUtcNow() + CallBudget).UtcDateTime;
 }

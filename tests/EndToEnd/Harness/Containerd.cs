@@ -48,7 +48,11 @@ internal sealed class Containerd : IAsyncDisposable
 
     public string ContentPath => Path.Combine(_directory, "root/io.containerd.content.v1.content");
 
-    private string Hosts => Path.Combine(_directory, "certs.d");
+    /// <summary>Its directory of registries.</summary>
+    public string Hosts => Path.Combine(_directory, "certs.d");
+
+    /// <summary>Its configuration, read when it starts.</summary>
+    public string ConfigFile => _config;
 
     public string BlobPath(string digest) => Path.Combine(ContentPath, "blobs", digest.Replace(':', '/'));
 

@@ -1,0 +1,33 @@
+using System.Text.Json;
+
+namespace SpegelDapr.Cli.NodeSetup;
+
+/// <summary>How a result is written: for people one line each, which no width of a terminal breaks, since paths are long.</summary>
+internal static class NodeSetupReport
+{
+    public static void Write(NodeSetupResult result, bool json, TextWriter output)
+    {
+        if (json)
+        {
+            output.WriteLine(JsonSerializer.Serialize(result, CliJson.Relaxed.NodeSetupResult));
+            return;
+        }
+
+        foreach (var change in result.Changes)
+        {
+            output.WriteLine($"{change.File}: {Word(change.Kind)}");
+        }
+
+        foreach (var finding in result.Preflight)
+        {
+            output.WriteLine($"{(finding.Ok ? '✓' : '✗')} {finding.Message}");
+        }
+    }
+
+    private static string Word(ChangeKind kind) => kind switch
+    {
+        ChangeKind.Written => "written",
+        ChangeKind.Unchanged => "unchanged",
+        _ => "restored",
+    };
+}

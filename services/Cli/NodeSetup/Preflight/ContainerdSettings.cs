@@ -1,0 +1,47 @@
+namespace SpegelDapr.Cli.NodeSetup.Preflight;
+
+/// <summary>What is known of containerd and its configuration; null stands for what a source does not tell.</summary>
+/// <param name="Source">Where it is known from.</param>
+internal sealed record ContainerdSettings(string Source)
+{
+    /// <summary>containerd's directory of content, below its root.</summary>
+    private const string ContentDirectory = "io.containerd.content.v1.content";
+
+    /// <summary>The runtime's name.</summary>
+    public string? Runtime { get; init; }
+
+    /// <summary>Its version.</summary>
+    public string? Version { get; init; }
+
+    /// <summary>The number of its major version.</summary>
+    public int? Major => int.TryParse(Version?.TrimStart('v').Split('.')[0], out var major) ? major : null;
+
+    /// <summary>Whether its CRI plugin, through which the kubelet pulls, is switched off.</summary>
+    public bool? IsCriDisabled { get; init; }
+
+    /// <summary>The CRI plugin's directories of registries, with colons between them; empty when none is set.</summary>
+    public string? ConfigPath { get; init; }
+
+    /// <summary>A place where <c>config_path</c> is set and not read, and the one where it is read.</summary>
+    public (string Here, string There)? Misplaced { get; init; }
+
+    /// <summary>Whether layers are deleted once they are unpacked.</summary>
+    public bool? DiscardsUnpackedLayers { get; init; }
+
+    /// <summary>The directory in which it keeps everything.</summary>
+    public string? Root { get; init; }
+
+    /// <summary>The directory that holds <c>blobs</c>.</summary>
+    public string? ContentPath => Root is null ? null : Path.Combine(Root, ContentDirectory);
+
+    /// <summary>This, and what only the other source tells.</summary>
+    public ContainerdSettings CompletedBy(ContainerdSettings other) => this with
+    {
+        Source = $"{Source}, {other.Source}",
+        IsCriDisabled = IsCriDisabled ?? other.IsCriDisabled,
+        ConfigPath = ConfigPath ?? other.ConfigPath,
+        Misplaced = ConfigPath is null ? other.Misplaced : Misplaced,
+        DiscardsUnpackedLayers = DiscardsUnpackedLayers ?? other.DiscardsUnpackedLayers,
+        Root = Root ?? other.Root,
+    };
+}

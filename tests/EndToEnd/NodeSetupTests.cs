@@ -1,0 +1,217 @@
+using System.Net;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
+using Grpc.Core;
+using SpegelDapr.Cli.NodeSetup.Preflight;
+using SpegelDapr.EndToEnd.Harness;
+
+namespace SpegelDapr.EndToEnd;
+
+/// <summary><c>configure</c> and <c>cleanup</c> with a containerd that runs meanwhile, as on a node.</summary>
+public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
+{
+    private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "spegel-dapr.dll");
+
+    private readonly TestDirectory _directory = new();
+    private readonly Registry _registry;
+    private readonly TestImages _images;
+    private readonly Containerd _containerd;
+    private CountingMirror? _mirror;
+
+    public NodeSetupTests()
+    {
+        _registry = new Registry(_directory);
+        _images = new TestImages(_directory, _registry);
+        _containerd = new Containerd(_directory.Sub("containerd"), _registry.Address, new Uri("http://127.0.0.1:1"));
+    }
+
+    private CountingMirror Mirror => _mirror!;
+
+    /// <summary>The registry's name that says where it is, so that containerd needs no hosts.toml for it.</summary>
+    private string LocalRegistry => _registry.Address.Authority;
+
+    public async Task InitializeAsync()
+    {
+        _mirror = await CountingMirror.StartAsync();
+        await _registry.StartAsync();
+    }
+
+    public async Task DisposeAsync()
+    {
+        await _containerd.DisposeAsync();
+        await _registry.DisposeAsync();
+        if (_mirror is not null)
+        {
+            await _mirror.DisposeAsync();
+        }
+    }
+
+    public void Dispose() => _directory.Dispose();
+
+    [RealFact]
+    public async Task Pulls_ask_the_mirror_first_and_then_the_registry_until_cleanup()
+    {
+        await _containerd.StartAsync();
+        await ConfigureAsync("--registry", Registry.Host);
+
+        var image = await PullNewAsync(Registry.Host);
+
+        Assert.Contains($"/v2/team/image-1/manifests/1?ns={Registry.Host}", Mirror.Requests);
+        Assert.All(image.Layers, layer => Assert.Contains($"/v2/team/image-1/blobs/{layer.Digest}?ns={Registry.Host}", Mirror.Requests));
+        Assert.True(_registry.BlobRequests > 0);
+
+        await RunAsync("cleanup", "--certs-d", _containerd.Hosts);
+        await NothingIsAskedOfTheMirrorAsync(Registry.Host);
+    }
+
+    [RealFact]
+    public async Task Without_tags_the_mirror_is_asked_for_digests_alone()
+    {
+        await _containerd.StartAsync();
+        await ConfigureAsync("--registry", Registry.Host, "--resolve-tags", "false");
+
+        await PullNewAsync(Registry.Host);
+
+        Assert.NotEmpty(Mirror.Requests);
+        Assert.All(Mirror.Requests, request => Assert.Contains("sha256:", request, StringComparison.Ordinal));
+    }
+
+    [RealFact]
+    public async Task A_registry_without_a_directory_is_mirrored_by_name_and_by_default()
+    {
+        await _containerd.StartAsync();
+        foreach (var arguments in new string[][] { ["--registry", $"http://{LocalRegistry}"], ["--registry", LocalRegistry], [] })
+        {
+            var before = Mirror.Requests.Count;
+            await ConfigureAsync(arguments);
+            await PullNewAsync(LocalRegistry);
+            Assert.True(Mirror.Requests.Count > before, string.Join(' ', arguments));
+        }
+
+        await RunAsync("cleanup", "--certs-d", _containerd.Hosts);
+        await NothingIsAskedOfTheMirrorAsync(LocalRegistry);
+    }
+
+    [RealFact]
+    public async Task A_mirror_that_was_there_is_asked_after_ours()
+    {
+        await using var other = await CountingMirror.StartAsync();
+        await File.WriteAllTextAsync(
+            Path.Combine(_containerd.Hosts, Registry.Host, "hosts.toml"), $"server = '{_registry.Address}'\n[host.'{other.Address}']\ncapabilities = ['pull', 'resolve']\n");
+        await _containerd.StartAsync();
+
+        await ConfigureAsync("--registry", Registry.Host, "--prepend-existing");
+        await PullNewAsync(Registry.Host);
+
+        Assert.NotEmpty(Mirror.Requests);
+        Assert.Equal(Mirror.Requests.Order(), other.Requests.Order());
+
+        await ConfigureAsync("--registry", Registry.Host);
+        var before = other.Requests.Count;
+        await PullNewAsync(Registry.Host);
+        Assert.Equal(before, other.Requests.Count);
+    }
+
+    [RealFact]
+    public async Task Certificates_of_the_registry_that_lie_in_its_directory_stay_in_use()
+    {
+        var port = Machine.Local.NextPort();
+        var registry = $"127.0.0.1:{port}";
+        await using var server = await StartTlsRegistryAsync(port);
+        await _containerd.StartAsync();
+
+        await ConfigureAsync("--registry", $"https://{registry}");
+        await Assert.ThrowsAsync<RpcException>(() => PullNewAsync(registry));
+
+        File.Copy(_directory.File("ca.crt"), Path.Combine(_containerd.Hosts, registry, "ca.crt"));
+        await ConfigureAsync("--registry", $"https://{registry}");
+        await PullNewAsync(registry);
+    }
+
+    [RealFact]
+    public async Task Preflight_says_what_the_running_containerd_is()
+    {
+        await File.AppendAllTextAsync(_containerd.ConfigFile, "\n[plugins.\"io.containerd.grpc.v1.cri\".containerd]\n  discard_unpacked_layers = true\n");
+        await _containerd.StartAsync();
+
+        var told = await CriStatus.ReadAsync(_containerd.Socket, CancellationToken.None);
+        var read = ContainerdConfigFile.Read(_containerd.ConfigFile, told.Major);
+
+        Assert.Equal("containerd", told.Runtime);
+        Assert.NotNull(told.Major);
+        Assert.Equal(_containerd.ContentPath, told.ContentPath);
+        Assert.Equal(read, told.CompletedBy(read) with { Source = read.Source, Runtime = null, Version = null });
+        Assert.Equal(_containerd.Hosts, read.ConfigPath);
+
+        var (exitCode, findings) = await CheckAsync("--certs-d", _containerd.Hosts, "--content-path", _containerd.ContentPath);
+        Assert.Equal(1, exitCode);
+        Assert.Equal(["discard-unpacked-layers"], findings.Where(finding => !finding.Value).Select(finding => finding.Key));
+
+        (_, findings) = await CheckAsync("--certs-d", "/etc/elsewhere");
+        Assert.Equal(["config-path", "content-path", "discard-unpacked-layers"], findings.Where(finding => !finding.Value).Select(finding => finding.Key).Order());
+    }
+
+    private static async Task<string> RunAsync(params string[] arguments) => await ExternalProcess.RunAsync("dotnet", [Program, .. arguments]);
+
+    private Task<string> ConfigureAsync(params string[] arguments) =>
+        RunAsync(["configure", "--certs-d", _containerd.Hosts, "--mirror", Mirror.Address.GetLeftPart(UriPartial.Authority), .. arguments, "--containerd-sock", _containerd.Socket]);
+
+    private async Task<(int ExitCode, IReadOnlyDictionary<string, bool> Findings)> CheckAsync(params string[] arguments)
+    {
+        var (exitCode, output) = await ExternalProcess.TryRunAsync("dotnet", [Program, "configure", "--check", "--json", "--containerd-sock", _containerd.Socket, "--containerd-config", _containerd.ConfigFile, .. arguments]);
+        using var result = JsonDocument.Parse(output);
+        Assert.Equal(exitCode == 0, result.RootElement.GetProperty("ok").GetBoolean());
+        return (exitCode, result.RootElement.GetProperty("preflight").EnumerateArray().ToDictionary(finding => finding.GetProperty("check").GetString()!, finding => finding.GetProperty("ok").GetBoolean()));
+    }
+
+    /// <summary>Pushes an image and pulls it over CRI, by a name of the registry.</summary>
+    private async Task<TestImage> PullNewAsync(string registry)
+    {
+        var image = await _images.PushAsync([1024, 2048]);
+        await _containerd.CriPullAsync(image.Reference.Replace(Registry.Host, registry, StringComparison.Ordinal));
+        return image;
+    }
+
+    private async Task NothingIsAskedOfTheMirrorAsync(string registry)
+    {
+        var before = Mirror.Requests.Count;
+        await PullNewAsync(registry);
+        Assert.Equal(before, Mirror.Requests.Count);
+    }
+
+    /// <summary>A second server of the registry's content, with a certificate that only <c>ca.crt</c> vouches for.</summary>
+    private async Task<ExternalProcess> StartTlsRegistryAsync(int port)
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=registry", key, HashAlgorithmName.SHA256);
+        var names = new SubjectAlternativeNameBuilder();
+        names.AddIpAddress(IPAddress.Loopback);
+        request.CertificateExtensions.Add(names.Build());
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: false, 0, critical: true));
+        using var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+        await File.WriteAllTextAsync(_directory.File("ca.crt"), certificate.ExportCertificatePem());
+        await File.WriteAllTextAsync(_directory.File("tls.key"), key.ExportPkcs8PrivateKeyPem());
+        await File.WriteAllTextAsync(_directory.File("tls-registry.yml"), $"""
+            version: 0.1
+            storage:
+              filesystem:
+                rootdirectory: {_directory.Sub("registry")}
+            http:
+              addr: 127.0.0.1:{port}
+              tls:
+                certificate: {_directory.File("ca.crt")}
+                key: {_directory.File("tls.key")}
+            """);
+        var server = ExternalProcess.Start("tls-registry", _directory.Path, "docker-registry", ["serve", _directory.File("tls-registry.yml")]);
+        using var authority = X509CertificateLoader.LoadCertificateFromFile(_directory.File("ca.crt"));
+        var trust = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, CustomTrustStore = { authority }, RevocationMode = X509RevocationMode.NoCheck };
+        await Eventually.HoldsAsync("the registry listens with TLS", async () =>
+        {
+            using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false, SslOptions = { CertificateChainPolicy = trust } });
+            using var response = await client.GetAsync(new Uri($"https://127.0.0.1:{port}/v2/"));
+            return response.IsSuccessStatusCode;
+        });
+        return server;
+    }
+}
