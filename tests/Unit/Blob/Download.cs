@@ -9,13 +9,13 @@ internal sealed class Download
     private readonly string _blob;
     private readonly string _ingest;
 
-    public Download(BlobNode node, byte[] content, string kind = "layer")
+    public Download(BlobNode node, byte[] content, string refPrefix = "k8s.io/1/layer-")
     {
         (_content, Digest) = (content, Digest.OfSha256(content));
         _blob = node.PathOf(Digest);
         _ingest = Path.Combine(node.ContentPath, "ingest", Guid.NewGuid().ToString("N"));
         Directory.CreateDirectory(_ingest);
-        File.WriteAllText(Path.Combine(_ingest, "ref"), $"k8s.io/1/{kind}-{Digest}");
+        File.WriteAllText(Path.Combine(_ingest, "ref"), $"{refPrefix}{Digest}");
         File.WriteAllText(Path.Combine(_ingest, "total"), $"{content.Length}");
         File.WriteAllBytes(DataPath, []);
     }

@@ -94,6 +94,16 @@ public sealed class RelayTests : BlobTests
     }
 
     [Fact]
+    public async Task A_download_is_known_by_its_digest_also_where_containerd_adds_a_name()
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var download = new Download(parent, _content, "k8s.io/1/layer-app@").GrowTo(Big);
+        Follow(parent);
+
+        Assert.Equal(_content, await node.Http.GetByteArrayAsync(Path(download.Digest)));
+    }
+
+    [Fact]
     public async Task Who_leads_is_sent_upstream_at_once()
     {
         var node = await NodeAsync();
@@ -277,7 +287,7 @@ public sealed class RelayTests : BlobTests
         var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
         var layer = Digest.OfSha256(_content);
         var manifest = TestContent.ImageManifest(layer, layer);
-        var download = new Download(parent, manifest, "manifest").GrowTo(10);
+        var download = new Download(parent, manifest, "k8s.io/1/manifest-").GrowTo(10);
         Follow(parent);
 
         var answer = node.GetAsync($"/v2/app/manifests/{download.Digest}?ns=docker.io");
