@@ -29,7 +29,8 @@ ARG SERVICE
 # The first restore holds the packages against the lock files. These do not name the native compiler, which is the SDK's own.
 RUN dotnet restore "services/$SERVICE" --locked-mode
 ARG SOURCE_DATE_EPOCH=0
-RUN dotnet publish "services/$SERVICE" -c Release -a "$TARGETARCH" -o /out \
+RUN find services -name packages.lock.json -delete \
+ && dotnet publish "services/$SERVICE" -c Release -a "$TARGETARCH" -o /out \
       -p:PublishAot=true -p:RestorePackagesWithLockFile=false -p:ContinuousIntegrationBuild=true \
  && install -D "/out/SpegelDapr.$SERVICE" /image/app/service
 
