@@ -6,7 +6,7 @@ using SpegelDapr.LocalDapr;
 namespace SpegelDapr.EndToEnd;
 
 /// <summary>The services of a node as in their images and pods: native code, in containers that can do no more than they must.</summary>
-public sealed class NativeContainerTests : IAsyncLifetime
+public sealed class NativeContainerTests : IAsyncLifetime, IDisposable
 {
     /// <summary>The images' user.</summary>
     private const int Nobody = 1654;
@@ -33,6 +33,10 @@ public sealed class NativeContainerTests : IAsyncLifetime
     {
         await _containerd.DisposeAsync();
         await _registry.DisposeAsync();
+    }
+
+    public void Dispose()
+    {
         _http.Dispose();
         _directory.Dispose();
     }
