@@ -9,6 +9,9 @@ namespace SpegelDapr.EndToEnd.Harness;
 /// </summary>
 internal sealed partial class NativeContainer : IAsyncDisposable
 {
+    /// <summary>By which tests/run.sh finds what tests have started.</summary>
+    private const string Mark = "SPEGEL_DAPR_TEST_RUN";
+
     private static readonly Lazy<Task<string>> Published = new(PublishAsync);
     private static readonly TimeSpan PublishBudget = TimeSpan.FromMinutes(20);
 
@@ -56,13 +59,18 @@ internal sealed partial class NativeContainer : IAsyncDisposable
     private static async Task<string> PublishAsync() =>
         (await ExternalProcess.RunAsync("bash", [Repository.Path("tests/native.sh")], PublishBudget)).Trim().Split('\n')[^1];
 
-    /// <summary>Copies a program and the libraries that ldd names to where they are looked for.</summary>
+    /// <summary>Copies a program and the libraries it needs to where they are looked for. It opens OpenSSL's, for hashes too, only when it runs.</summary>
     private static async Task CopyAsync(string program, string target)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(target)!);
         File.Copy(program, target);
         var root = Path.GetDirectoryName(Path.GetDirectoryName(target))!;
-        foreach (var library in Library().Matches(await ExternalProcess.RunAsync("ldd", [program])).Select(match => match.Value))
+        var openSsl = LibraryOfOpenSsl().Matches(await ExternalProcess.RunAsync("ldconfig", ["-p"])).Select(match => match.Groups[1].Value);
+        var libraries = Library().Matches(await ExternalProcess.RunAsync("ldd", [program, .. openSsl]))
+            .Select(match => match.Value.TrimEnd(':'))
+            .Where(library => library != program)
+            .Distinct();
+        foreach (var library in libraries)
         {
             var copy = root + library;
             Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
@@ -78,7 +86,7 @@ internal sealed partial class NativeContainer : IAsyncDisposable
         {
             user = new { uid = user, gid = user },
             args = new[] { "/app/service" },
-            env = settings.Select(setting => $"{setting.Key}={setting.Value}"),
+            env = settings.Select(setting => $"{setting.Key}={setting.Value}").Append($"{Mark}={Environment.GetEnvironmentVariable(Mark)}"),
             cwd = "/",
             noNewPrivileges = true,
             capabilities = new { bounding = Array.Empty<string>() },
@@ -96,4 +104,7 @@ internal sealed partial class NativeContainer : IAsyncDisposable
 
     [GeneratedRegex(@"/\S+")]
     private static partial Regex Library();
+
+    [GeneratedRegex(@"=> (/\S+/lib(?:ssl|crypto)\.so\.3)$", RegexOptions.Multiline)]
+    private static partial Regex LibraryOfOpenSsl();
 }
