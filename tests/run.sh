@@ -6,7 +6,7 @@
 set -euo pipefail
 
 programs=(containerd:containerd ctr:containerd docker-registry:docker-registry redis-server:redis-server skopeo:skopeo ip:iproute2 tc:iproute2
-  nsenter:util-linux)
+  nsenter:util-linux clang:clang runc:runc)
 
 usage() {
   cat <<'TEXT'
@@ -14,6 +14,7 @@ Usage: tests/run.sh [PROJECT...]
 
 Builds the solution and runs the tests of the projects named, by default all:
   Unit        parsers, services and protocols, no other program needed
+  Manifests   kustomize overlays (kubectl), the Helm chart (where there is a helm), and README's table of settings
   LocalDapr   conformance of the embedded Dapr runtime; DAPRD_PATH=/path/to/daprd runs it against that daprd
   EndToEnd    real containerd daemons, a registry and Redis on this machine, also in zones of network namespaces (needs root)
 TEXT
@@ -22,7 +23,7 @@ TEXT
 case "${1:-}" in -h | --help) usage; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 projects=("$@")
-[ ${#projects[@]} -gt 0 ] || projects=(Unit LocalDapr EndToEnd)
+[ ${#projects[@]} -gt 0 ] || projects=(Unit Manifests LocalDapr EndToEnd)
 for project in "${projects[@]}"; do
   [ -f "tests/$project/$project.csproj" ] || { echo "tests/run.sh: there is no test project '$project'; see tests/run.sh --help" >&2; exit 2; }
 done

@@ -1,0 +1,125 @@
+{{- define "spegel-dapr.fullname" -}}
+{{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else }}{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if contains $name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "spegel-dapr.namespace" -}}
+{{ default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
+{{/* What selects pods, with the component, and for those of a zone the zone. */}}
+{{- define "spegel-dapr.selector" -}}
+app.kubernetes.io/name: spegel-dapr
+app.kubernetes.io/component: {{ .component }}
+{{- with .zone }}
+spegel-dapr/zone: {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "spegel-dapr.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* A part of a location, as the services derive it from a label. */}}
+{{- define "spegel-dapr.part" -}}
+{{ regexReplaceAll "[^a-z0-9-]" (lower .) "-" }}
+{{- end }}
+
+{{/* For a settings map: list items get their index. */}}
+{{- define "spegel-dapr.settings" -}}
+Zones__Mode: {{ .Values.mode | quote }}
+{{- if eq .Values.mode "isolated" }}
+Zones__Boundary: {{ .Values.boundary | quote }}
+{{- end }}
+{{- range $i, $registry := .Values.spegel.mirroredRegistries }}
+Registries__Mirrored__{{ $i }}: {{ $registry | quote }}
+{{- end }}
+{{- range $i, $filter := .Values.spegel.registryFilters }}
+Registries__Filters__{{ $i }}: {{ $filter | quote }}
+{{- end }}
+{{- if not .Values.spegel.resolveTags }}
+Registries__ResolveTags: "false"
+{{- end }}
+{{- if ne .Values.spegel.logLevel "INFO" }}
+Logging__LogLevel__Default: {{ get (dict "DEBUG" "Debug" "WARN" "Warning" "ERROR" "Error") .Values.spegel.logLevel | quote }}
+{{- end }}
+{{- range $name, $value := .Values.settings }}
+{{ $name }}: {{ $value | toString | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "spegel-dapr.image" -}}
+image: {{ printf "%s/%s:%s" .root.Values.image.repository .service (default .root.Chart.AppVersion .root.Values.image.tag) | quote }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+{{- end }}
+
+{{- define "spegel-dapr.sidecar" -}}
+dapr.io/enabled: "true"
+dapr.io/enable-metrics: "true"
+dapr.io/metrics-port: "9090"
+dapr.io/log-level: {{ .Values.dapr.logLevel }}
+{{- with .Values.dapr.config }}
+dapr.io/config: {{ . | quote }}
+{{- end }}
+dapr.io/sidecar-memory-request: {{ .Values.dapr.memoryRequest | quote }}
+dapr.io/sidecar-memory-limit: {{ .Values.dapr.memoryLimit | quote }}
+{{- end }}
+
+{{- define "spegel-dapr.confined" -}}
+readOnlyRootFilesystem: true
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "spegel-dapr.unprivileged" -}}
+runAsUser: 1654
+runAsGroup: 1654
+runAsNonRoot: true
+{{ include "spegel-dapr.confined" . }}
+{{- end }}
+
+{{- define "spegel-dapr.inZone" -}}
+nodeAffinity:
+  requiredDuringSchedulingIgnoredDuringExecution:
+    nodeSelectorTerms:
+      - matchExpressions:
+          - key: topology.kubernetes.io/zone
+            operator: In
+            values: [{{ . | quote }}]
+{{- end }}
+
+{{/* Probes of a service at its telemetry port; `live` is the path that must answer for it to count as alive. */}}
+{{- define "spegel-dapr.probes" -}}
+startupProbe:
+  httpGet: { path: /healthz, port: {{ .port }} }
+  periodSeconds: 5
+  failureThreshold: 120
+livenessProbe:
+  httpGet: { path: {{ .live }}, port: {{ .port }} }
+  periodSeconds: 10
+  {{- with .patience }}
+  failureThreshold: {{ . }}
+  {{- end }}
+readinessProbe:
+  httpGet: { path: /readyz, port: {{ .port }} }
+  periodSeconds: 10
+{{- end }}
+
+{{- define "spegel-dapr.nodeEnv" -}}
+- name: Node__Name
+  valueFrom: { fieldRef: { fieldPath: spec.nodeName } }
+- name: POD_IP
+  valueFrom: { fieldRef: { fieldPath: status.podIP } }
+- name: Node__Address
+  value: http://$(POD_IP):{{ .Values.service.registry.port }}
+{{- end }}

@@ -1,0 +1,116 @@
+using System.Text.Json.Nodes;
+
+namespace SpegelDapr.Manifests;
+
+/// <summary>The Helm chart, held against the overlays.</summary>
+public sealed class ChartTests : IDisposable
+{
+    private const string Zones = "zones: [{ region: eu-west-1, zone: eu-west-1a }, { region: eu-west-1, zone: eu-west-1b }]\n";
+
+    private static readonly string[] HelmsOwn =
+        ["helm.sh/chart", "app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by", "checksum/settings", "imagePullPolicy"];
+
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("spegel-dapr-chart-");
+
+    [HelmTheory]
+    [InlineData("overlays/isolated-zone", "mode: isolated\nboundary: zone\n")]
+    [InlineData("overlays/isolated-region", "mode: isolated\nboundary: region\n")]
+    [InlineData("overlays/preferred", "mode: preferred\n")]
+    [InlineData("overlays/adaptive", "mode: adaptive\n")]
+    public async Task The_chart_is_the_overlay_of_its_mode(string overlay, string mode)
+    {
+        var chart = StrictYaml.ReadNodes(await TemplateAsync(mode + Zones));
+        var kustomized = StrictYaml.ReadNodes(await Programs.RunAsync("kubectl", "kustomize", Repository.Path($"k8s/{overlay}")));
+        Assert.Equal(kustomized.Where(node => (string?)node["kind"] != "Namespace").Select(Comparable).Order(), chart.Select(Comparable).Order());
+    }
+
+    [HelmTheory]
+    [InlineData("mode: best\n" + Zones, "mode")]
+    [InlineData("boundary: planet\n" + Zones, "boundary")]
+    [InlineData("mode: preferred\n", "zones")]
+    [InlineData("zones: [{ region: eu, zone: 'a b' }]\n", "zones.0.zone")]
+    [InlineData("zones: [{ region: eu, zone: a }, { region: us, zone: a }]\n", "zones has a twice")]
+    [InlineData("spegel: { mirroredRegistries: ['https://docker.io/library'] }\n" + Zones, "spegel.mirroredRegistries.0")]
+    [InlineData("spegel: { additionalMirrorTargets: ['mirror:5000'] }\n" + Zones, "spegel.additionalMirrorTargets.0")]
+    [InlineData("components: { backend: sqlite }\n" + Zones, "components.backend is 'sqlite': give one of ")]
+    [InlineData("components: { backend: in-memory }\n" + Zones, "components.backend is 'in-memory': give one of ")]
+    [InlineData("spegel: { resolveTag: false }\n" + Zones, "resolveTag")]
+    public async Task A_wrong_value_is_named(string values, string name)
+    {
+        var error = await Assert.ThrowsAsync<InvalidOperationException>(() => TemplateAsync(values));
+        Assert.Contains(name, error.Message, StringComparison.Ordinal);
+    }
+
+    [HelmTheory]
+    [InlineData(
+        """
+        spegel:
+          logLevel: DEBUG
+          mirroredRegistries: [https://docker.io, ghcr.io]
+          registryFilters: [":latest$"]
+          resolveTags: false
+          prependExisting: true
+          containerdSock: /run/k3s/containerd/containerd.sock
+          additionalMirrorTargets: [http://10.0.0.9:5000]
+        blob: { clients: [10.9.0.0/16] }
+        settings: { Zones__Prices__CrossRegion: 0.02 }
+        dapr: { config: tracing }
+        serviceMonitor: { enabled: true, relabelings: [{ action: labeldrop, regex: pod }] }
+        components:
+          backend: redis
+          metadata:
+            holder-store: { redisHost: "redis:6379", redisPassword: { secretKeyRef: { name: redis, key: password } } }
+
+        """)]
+    public async Task Every_value_has_its_place(string values)
+    {
+        var rendered = new Rendered(StrictYaml.Read(await TemplateAsync(values + Zones)));
+        var containers = rendered.Containers.Select(container => container.Container).GroupBy(container => container.Name).ToDictionary(group => group.Key, group => group.First());
+        Assert.Equal(
+            ["--registry=https://docker.io", "--registry=ghcr.io"], containers["configure"].Args.Where(argument => argument.StartsWith("--registry", StringComparison.Ordinal)));
+        Assert.Subset(containers["configure"].Args.ToHashSet(), new HashSet<string> { "--resolve-tags=false", "--prepend-existing=true", "--mirror=http://10.0.0.9:5000" });
+        var blob = rendered.Environment(containers["blob"]);
+        Assert.Equal("10.9.0.0/16", blob["Blob__Clients__1"]);
+        Assert.Equal("ghcr.io", blob["Registries__Mirrored__1"]);
+        Assert.Equal(":latest$", blob["Registries__Filters__0"]);
+        Assert.Equal("false", blob["Registries__ResolveTags"]);
+        Assert.Equal("0.02", blob["Zones__Prices__CrossRegion"]);
+        Assert.Equal("Debug", blob["Logging__LogLevel__Default"]);
+        Assert.Equal("/run/k3s/containerd/containerd.sock", rendered.Environment(containers["discovery"])["Containerd__Socket"]);
+        Assert.All(rendered.Pods, pod => Assert.Equal("tracing", pod.Pod.Metadata.Annotations["dapr.io/config"]));
+        Assert.Single(rendered.All<PodMonitor>());
+        var store = Assert.Single(rendered.All<DaprComponent>(), component => component.Metadata.Name == "holder-store").Spec.Metadata;
+        Assert.Equal("redis:6379", (string?)Assert.Single(store, item => item.Name == "redisHost").Value);
+        Assert.Equal(new DaprSecretKeyRef("redis", "password"), Assert.Single(store, item => item.Name == "redisPassword").SecretKeyRef);
+    }
+
+    public void Dispose() => _directory.Delete(recursive: true);
+
+    private async Task<string> TemplateAsync(string values)
+    {
+        var file = Path.Combine(_directory.FullName, "values.yaml");
+        await File.WriteAllTextAsync(file, values);
+        return await Programs.RunAsync("helm", "template", "spegel-dapr", Repository.Path("k8s/chart/spegel-dapr"), "--namespace", "spegel-dapr", "-f", file);
+    }
+
+    /// <summary>An object without what differs by nature: Helm's labels, the ConfigMap's name, tags; in one order.</summary>
+    private static string Comparable(JsonNode node)
+    {
+        if ((string?)node["kind"] == "ConfigMap")
+        {
+            node["metadata"]!.AsObject().Remove("labels");
+        }
+
+        return Sort(node)!.ToJsonString();
+    }
+
+    private static JsonNode? Sort(JsonNode? node) => node switch
+    {
+        JsonObject map => new JsonObject(map.Where(entry => !HelmsOwn.Contains(entry.Key)).OrderBy(entry => entry.Key, StringComparer.Ordinal).Select(entry => KeyValuePair.Create(entry.Key, Sort(entry.Value)))),
+        JsonArray list => new JsonArray([.. list.Select(Sort)]),
+        JsonValue value when value.TryGetValue(out string? text) && text.StartsWith("registry.example/", StringComparison.Ordinal) => text.Split(':')[0],
+        JsonValue value when value.TryGetValue(out string? text) && (text == "spegel-dapr-settings" || text.StartsWith("settings-", StringComparison.Ordinal)) => "settings",
+        null => null,
+        _ => node.DeepClone(),
+    };
+}
