@@ -13,7 +13,7 @@ public sealed class ComponentTests : IDisposable
         var error = await FailAsync(new Component("store", "state.postgresql"));
 
         Assert.Equal(
-            "Component store: LocalDapr does not know the type 'state.postgresql'; it knows pubsub.in-memory, pubsub.redis, state.in-memory, state.redis.", error);
+            "Component store: LocalDapr does not know the type 'state.postgresql'; it knows pubsub.in-memory, pubsub.rabbitmq, pubsub.redis, state.in-memory, state.redis.", error);
     }
 
     [Fact]
@@ -29,6 +29,18 @@ public sealed class ComponentTests : IDisposable
     public async Task A_redis_that_does_not_answer_is_named() => Assert.Contains(
         "127.0.0.1:1",
         await FailAsync(new Component("store", "state.redis") { Metadata = new Dictionary<string, string> { ["redisHost"] = "127.0.0.1:1" } }),
+        StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("hostname", "127.0.0.1:1", "127.0.0.1:1")]
+    [InlineData("connectionString", "http://localhost", "amqp://host:port")]
+    [InlineData("exchangeKind", "round", "'round'")]
+    [InlineData("deliveryMode", "3", "'3'")]
+    [InlineData("prefetchCount", "256", "'256'")]
+    [InlineData("concurrency", "some", "'some'")]
+    public async Task A_rabbitmq_that_cannot_be_is_named(string name, string value, string problem) => Assert.Contains(
+        problem,
+        await FailAsync(new Component("events", "pubsub.rabbitmq") { Metadata = new Dictionary<string, string> { [name] = value } }),
         StringComparison.Ordinal);
 
     [Theory]
