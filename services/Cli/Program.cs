@@ -1,5 +1,6 @@
 using System.CommandLine;
 using SpegelDapr.Cli;
+using SpegelDapr.Cli.Components;
 using SpegelDapr.Cli.Demo;
 using SpegelDapr.Cli.Explain;
 using SpegelDapr.Cli.Pull;
@@ -9,6 +10,7 @@ var root = new RootCommand("Zone-aware image distribution for Kubernetes: try it
     DemoCommand.Create(),
     PullCommand.Create(),
     ExplainCommand.Create(),
+    ComponentsCommand.Create(),
 };
 
 using var stop = new CancellationTokenSource();

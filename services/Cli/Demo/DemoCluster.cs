@@ -20,7 +20,8 @@ internal sealed class DemoCluster : IAsyncDisposable
 {
     private const string Region = "demo";
 
-    private static readonly string Components = Path.Combine(AppContext.BaseDirectory, "components", "in-memory");
+    private static readonly string[] Components =
+        [.. new[] { "in-memory", "common" }.Select(set => Path.Combine(AppContext.BaseDirectory, "components", set))];
 
     private static readonly Location[] Zones = [Location.Parse($"{Region}/zone-a"), Location.Parse($"{Region}/zone-b")];
 
@@ -140,7 +141,7 @@ internal sealed class DemoCluster : IAsyncDisposable
     }
 
     private Task<Sidecar> StartSidecarAsync(string appId, int appPort, CancellationToken cancellationToken) =>
-        _dapr.StartAsync(new AppSpec(appId) { AppPort = appPort, ResourcesPaths = [Components] }, cancellationToken);
+        _dapr.StartAsync(new AppSpec(appId) { AppPort = appPort, ResourcesPaths = Components }, cancellationToken);
 
     private async Task StartAsync(WebApplication app, CancellationToken cancellationToken)
     {

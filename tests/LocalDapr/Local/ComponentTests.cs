@@ -1,3 +1,5 @@
+using SpegelDapr.LocalDapr.Tests.Support;
+
 namespace SpegelDapr.LocalDapr.Tests.Local;
 
 /// <summary>What LocalDapr says to component files that it cannot use.</summary>
@@ -61,17 +63,12 @@ public sealed class ComponentTests : IDisposable
 
     [Theory]
     [InlineData("in-memory")]
+    [InlineData("rabbitmq")]
     [InlineData("redis")]
-    public void The_component_sets_of_the_project_can_be_read(string set)
+    public void The_component_sets_of_the_project_that_LocalDapr_knows_can_be_read(string set)
     {
-        var repository = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(repository!.FullName, "spegel-dapr.sln")))
-        {
-            repository = repository.Parent;
-        }
-
         var resources = new Resources.ResourceFiles(Microsoft.Extensions.Logging.Abstractions.NullLogger<Resources.ResourceFiles>.Instance)
-            .Read([Path.Combine(repository.FullName, "components", set)], "app");
+            .Read([Repository.Path($"components/{set}"), Repository.Path("components/common")], "app");
 
         Assert.Equal(["holder-store", "layer-events", "layer-sync"], resources.Components.Select(component => component.Name));
         Assert.Equal(["layer-events", "layer-sync"], resources.InboundRetries.Keys.Order());
