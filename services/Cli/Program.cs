@@ -1,5 +1,6 @@
 using System.CommandLine;
 using SpegelDapr.Cli;
+using SpegelDapr.Cli.Components;
 using SpegelDapr.Cli.Demo;
 using SpegelDapr.Cli.Explain;
 using SpegelDapr.Cli.NodeSetup;
@@ -12,6 +13,7 @@ var root = new RootCommand("Zone-aware image distribution for Kubernetes: try it
     ExplainCommand.Create(),
     ConfigureCommand.Create(),
     CleanupCommand.Create(),
+    ComponentsCommand.Create(),
 };
 
 using var stop = new CancellationTokenSource();

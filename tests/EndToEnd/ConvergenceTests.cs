@@ -28,7 +28,7 @@ public sealed class ConvergenceTests
     public async Task After_any_history_both_resolvers_answer_what_the_nodes_hold(int seed)
     {
         await using var zone = await InProcessZone.StartAsync(
-            Repository.Path("components/in-memory"), nodes: 3, new DeliveryFaults(seed, Duplicates, LongestDelay));
+            Backend.InMemoryResources, nodes: 3, new DeliveryFaults(seed, Duplicates, LongestDelay));
         var history = new History(zone, seed);
         await history.StartNodesAsync();
         for (var step = 0; step < Steps; step++)
@@ -47,9 +47,9 @@ public sealed class ConvergenceTests
     public async Task Nodes_that_announce_the_same_600_keys_at_once_are_all_found_on_Redis()
     {
         using var directory = new TestDirectory();
-        await using var redis = new Redis(directory);
-        await redis.StartAsync();
-        await using var zone = await InProcessZone.StartAsync(redis.WriteComponents(), nodes: 3);
+        await using var backend = new Backend(directory, set: Backend.Redis);
+        await backend.StartAsync();
+        await using var zone = await InProcessZone.StartAsync([backend.WriteResources()], nodes: 3);
         var contents = Enumerable.Range(0, 600).Select(Content.Layer).ToList();
         foreach (var node in zone.Nodes)
         {

@@ -53,6 +53,7 @@ public sealed class HolderFailureTests() : ClusterTests(nodes: 3)
     }
 
     [RealFact]
+    [Trait("Suite", "core")]
     public async Task A_node_that_falls_silent_is_no_longer_offered_after_its_lease_and_pulls_in_between_succeed()
     {
         var image = await PullOnAsync([5 * MiB], First);

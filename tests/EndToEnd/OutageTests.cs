@@ -8,7 +8,8 @@ namespace SpegelDapr.EndToEnd;
 public sealed class OutageTests() : ClusterTests(nodes: 2)
 {
     [RealFact]
-    public Task Redis_stops_and_comes_back() => PullThroughOutageAsync(Cluster.Redis.StopAsync, Cluster.Redis.StartAsync);
+    [Trait("Suite", "core")]
+    public Task The_broker_stops_and_comes_back() => PullThroughOutageAsync(Cluster.Backend.StopBrokerAsync, Cluster.Backend.StartBrokerAsync);
 
     [RealFact]
     public Task The_resolver_stops_and_comes_back() => PullThroughOutageAsync(Cluster.Zones[0].Resolver.KillAsync, () => Started(Cluster.Zones[0].Resolver));

@@ -7,6 +7,7 @@ namespace SpegelDapr.EndToEnd;
 public sealed class PullTests() : ClusterTests(nodes: 3)
 {
     [RealFact]
+    [Trait("Suite", "core")]
     public async Task A_neighbour_serves_what_has_been_pulled_once_also_when_the_registry_is_gone()
     {
         var image = await PullOnAsync([3 * MiB, 5 * MiB], First);

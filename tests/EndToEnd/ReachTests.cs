@@ -11,20 +11,20 @@ public sealed class ReachTests
     private static readonly Location Far = Location.Parse("other/zone-c");
 
     [Fact]
-    public Task A_new_zone_is_reached_without_a_restart_by_hand() => ReachesAsync(Repository.Path("components/in-memory"));
+    public Task A_new_zone_is_reached_without_a_restart_by_hand() => ReachesAsync(Backend.InMemoryResources);
 
     [RealFact]
     public async Task A_new_zone_is_reached_without_a_restart_by_hand_on_Redis()
     {
         using var directory = new TestDirectory();
-        await using var redis = new Redis(directory);
-        await redis.StartAsync();
-        await ReachesAsync(redis.WriteComponents());
+        await using var backend = new Backend(directory, set: Backend.Redis);
+        await backend.StartAsync();
+        await ReachesAsync([backend.WriteResources()]);
     }
 
-    private static async Task ReachesAsync(string components)
+    private static async Task ReachesAsync(IReadOnlyList<string> resources)
     {
-        await using var zone = await InProcessZone.StartAsync(components, nodes: 1, reach: "*");
+        await using var zone = await InProcessZone.StartAsync(resources, nodes: 1, reach: "*");
         var near = await zone.AddNodeAsync("near", Near);
         var far = await zone.AddNodeAsync("far", Far);
         foreach (var node in zone.Nodes)

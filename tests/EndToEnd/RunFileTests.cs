@@ -19,14 +19,14 @@ public sealed class RunFileTests
     {
         using var directory = new TestDirectory();
         await using var registry = new Registry(directory);
-        await using var redis = new Redis(directory);
-        await Task.WhenAll(registry.StartAsync(), redis.StartAsync());
+        await using var backend = new Backend(directory);
+        await Task.WhenAll(registry.StartAsync(), backend.StartAsync());
         var mirror = new Uri($"http://127.0.0.1:{FreePorts.Next()}");
         await using var containerd = new Containerd(directory.Sub("node"), registry.Address, mirror);
         await containerd.StartAsync();
         var image = await new TestImages(directory, registry).PushAsync([1024 * 1024]);
         await using var run = ExternalProcess.Start(
-            "run", directory.Path, "dotnet", [Path.Combine(AppContext.BaseDirectory, "SpegelDapr.LocalDapr.dll"), "run", "-f", WriteRunFile(directory, redis, containerd, mirror)]);
+            "run", directory.Path, "dotnet", [Path.Combine(AppContext.BaseDirectory, "SpegelDapr.LocalDapr.dll"), "run", "-f", WriteRunFile(directory, backend, containerd, mirror)]);
         await containerd.PullAsync(image.Reference);
 
         JsonDocument? result = null;
@@ -66,7 +66,7 @@ public sealed class RunFileTests
     }
 
     /// <summary>The run file with its commands run from the test's build, its paths made absolute and its ports and daemons those of this test.</summary>
-    private static string WriteRunFile(TestDirectory directory, Redis redis, Containerd containerd, Uri mirror)
+    private static string WriteRunFile(TestDirectory directory, Backend backend, Containerd containerd, Uri mirror)
     {
         var text = File.ReadAllText(Repository.Path("dapr.yaml"));
         foreach (var port in Ports)
@@ -77,7 +77,7 @@ public sealed class RunFileTests
         text = text.Replace("http://127.0.0.1:5000", mirror.GetLeftPart(UriPartial.Authority), StringComparison.Ordinal)
             .Replace("/run/containerd/containerd.sock", containerd.Socket, StringComparison.Ordinal)
             .Replace("/var/lib/containerd/io.containerd.content.v1.content", containerd.ContentPath, StringComparison.Ordinal)
-            .Replace("resourcesPath: components/redis", "resourcesPath: " + redis.WriteComponents(), StringComparison.Ordinal);
+            .Replace("- components/redis\n    - components/common", "- " + backend.WriteResources(), StringComparison.Ordinal);
         foreach (var service in new[] { "Resolver", "Discovery", "Blob" })
         {
             text = text.Replace($"appDirPath: services/{service}\n    command: [\"dotnet\", \"run\", \"--no-launch-profile\"]", $"appDirPath: {directory.Sub("apps")}\n    command: [\"dotnet\", \"{Path.Combine(AppContext.BaseDirectory, $"SpegelDapr.{service}.dll")}\"]", StringComparison.Ordinal);

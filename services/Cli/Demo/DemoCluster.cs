@@ -18,7 +18,8 @@ namespace SpegelDapr.Cli.Demo;
 /// </summary>
 internal sealed class DemoCluster : IAsyncDisposable
 {
-    private static readonly string Components = Path.Combine(AppContext.BaseDirectory, "components", "in-memory");
+    private static readonly string[] Components =
+        [.. new[] { "in-memory", "common" }.Select(set => Path.Combine(AppContext.BaseDirectory, "components", set))];
 
     private readonly DemoPlan _plan;
     private readonly ZoneOptions _zones;
@@ -142,7 +143,7 @@ internal sealed class DemoCluster : IAsyncDisposable
     }
 
     private Task<Sidecar> StartSidecarAsync(string appId, int appPort, CancellationToken cancellationToken) =>
-        _dapr.StartAsync(new AppSpec(appId) { AppPort = appPort, ResourcesPaths = [Components] }, cancellationToken);
+        _dapr.StartAsync(new AppSpec(appId) { AppPort = appPort, ResourcesPaths = Components }, cancellationToken);
 
     private async Task StartAsync(WebApplication app, CancellationToken cancellationToken)
     {

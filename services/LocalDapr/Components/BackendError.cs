@@ -6,5 +6,8 @@ namespace SpegelDapr.LocalDapr.Components;
 internal static class BackendError
 {
     public static bool Is(Exception error) =>
-        error is ETagException or RedisException or TimeoutException or FormatException or OverflowException;
+        error is ETagException or BackendException or RedisException or TimeoutException or FormatException or OverflowException;
 }
+
+/// <summary>A backend did not do what it was asked to; the message says what and why.</summary>
+internal sealed class BackendException(string message, Exception innerException) : Exception(message, innerException);

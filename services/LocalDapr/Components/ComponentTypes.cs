@@ -1,4 +1,5 @@
 using SpegelDapr.LocalDapr.Components.InMemory;
+using SpegelDapr.LocalDapr.Components.RabbitMq;
 using SpegelDapr.LocalDapr.Components.Redis;
 
 namespace SpegelDapr.LocalDapr.Components;
@@ -9,6 +10,7 @@ internal sealed class ComponentTypes(InMemoryBackends memory, TimeProvider time,
     private readonly Dictionary<string, Func<ComponentSettings, CancellationToken, Task<IPubSub>>> _pubSubs = new()
     {
         ["pubsub.in-memory"] = (settings, _) => Task.FromResult<IPubSub>(new InMemoryPubSub(memory.Broker(settings.Component.Name), settings.ConsumerId)),
+        ["pubsub.rabbitmq"] = async (settings, cancellation) => await RabbitMqPubSub.ConnectAsync(settings, time, loggers, cancellation),
         ["pubsub.redis"] = async (settings, cancellation) => await RedisPubSub.ConnectAsync(settings, time, loggers, cancellation),
     };
 

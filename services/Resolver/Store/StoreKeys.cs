@@ -8,8 +8,9 @@ internal static class StoreKeys
     /// <summary>The key of a node's lease.</summary>
     public static string Lease(Location location, NodeName node) => $"node|{location.Region}|{location.Zone}|{node}";
 
-    /// <summary>The key of the holders of some content in a zone.</summary>
-    public static string Holders(Location location, ContentKey key) => $"holders|{location.Region}|{location.Zone}|{key}";
+    /// <summary>The key of the holders of some content in a zone. A tag's slashes become bars, because Cosmos DB finds no key with a slash again.</summary>
+    public static string Holders(Location location, ContentKey key) =>
+        $"holders|{location.Region}|{location.Zone}|{key.ToString().Replace('/', '|')}";
 
     /// <summary>The key of the nodes in flight with some content in a zone.</summary>
     public static string InFlight(Location location, Digest digest) => $"inflight|{location.Region}|{location.Zone}|{digest}";

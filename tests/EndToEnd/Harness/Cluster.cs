@@ -3,7 +3,7 @@ using System.Globalization;
 namespace SpegelDapr.EndToEnd.Harness;
 
 /// <summary>
-/// Zones with docker-registry and Redis, all real programs of their own. LocalDapr stands in for daprd, one process for each sidecar.
+/// Zones with docker-registry and the servers of a backend set, all real programs of their own. LocalDapr stands in for daprd, one process for each sidecar.
 /// </summary>
 internal sealed class Cluster : IAsyncDisposable
 {
@@ -13,16 +13,16 @@ internal sealed class Cluster : IAsyncDisposable
     /// <summary>How often a node gives a sign of life here.</summary>
     public static readonly TimeSpan HeartbeatInterval = TimeSpan.FromSeconds(2);
 
-    private readonly string _components;
+    private readonly string _resources;
 
     private Cluster(ClusterPlan plan)
     {
         Directory = new TestDirectory(plan.Name);
         Settings = plan.Settings;
         Registry = new Registry(Directory, plan.Registry);
-        Redis = new Redis(Directory, plan.Redis);
+        Backend = new Backend(Directory, plan.Backend);
         Images = new TestImages(Directory, Registry);
-        _components = Redis.WriteComponents(plan.TopicScopes());
+        _resources = Backend.WriteResources(plan.ScopedZones);
         Zones = [.. plan.Zones.Select(zone => new Zone(zone, this))];
     }
 
@@ -32,7 +32,7 @@ internal sealed class Cluster : IAsyncDisposable
 
     public Registry Registry { get; }
 
-    public Redis Redis { get; }
+    public Backend Backend { get; }
 
     public TestImages Images { get; }
 
@@ -50,7 +50,7 @@ internal sealed class Cluster : IAsyncDisposable
         var cluster = new Cluster(plan);
         try
         {
-            await Task.WhenAll(cluster.Registry.StartAsync(), cluster.Redis.StartAsync());
+            await Task.WhenAll(cluster.Registry.StartAsync(), cluster.Backend.StartAsync());
             await Task.WhenAll(cluster.Zones.Select(zone => zone.StartAsync()));
             return cluster;
         }
@@ -72,7 +72,7 @@ internal sealed class Cluster : IAsyncDisposable
             "--app-channel-address", appAddress,
             "--dapr-http-port", httpPort.ToString(CultureInfo.InvariantCulture),
             "--dapr-grpc-port", grpcPort.ToString(CultureInfo.InvariantCulture),
-            "--resources-path", _components,
+            "--resources-path", _resources,
             "--resolution-dir", Directory.Sub("names"),
         ],
         new Dictionary<string, string>(),
@@ -82,7 +82,7 @@ internal sealed class Cluster : IAsyncDisposable
     {
         try
         {
-            await Task.WhenAll(((IEnumerable<IAsyncDisposable>)[.. Zones, Redis, Registry]).Select(part => part.DisposeAsync().AsTask()));
+            await Task.WhenAll(((IEnumerable<IAsyncDisposable>)[.. Zones, Backend, Registry]).Select(part => part.DisposeAsync().AsTask()));
         }
         finally
         {

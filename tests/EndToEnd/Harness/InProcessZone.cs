@@ -32,7 +32,7 @@ internal sealed class InProcessZone : IAsyncDisposable
 
     private readonly TestDirectory _directory = new();
     private readonly LocalDaprHost _dapr;
-    private readonly string _components;
+    private readonly IReadOnlyList<string> _resources;
     private readonly HttpClient _sidecar = new();
     private readonly List<SupervisedSidecar> _sidecars = [];
     private readonly List<InProcessService> _resolvers = [];
@@ -40,22 +40,22 @@ internal sealed class InProcessZone : IAsyncDisposable
     private readonly string? _reach;
     private Location[] _seen = [Location];
 
-    private InProcessZone(string components, DeliveryFaults? faults, string? reach) =>
-        (_components, _dapr, _reach) = (components, new LocalDaprHost(faults: faults), reach);
+    private InProcessZone(IReadOnlyList<string> resources, DeliveryFaults? faults, string? reach) =>
+        (_resources, _dapr, _reach) = (resources, new LocalDaprHost(faults: faults), reach);
 
     public IReadOnlyList<InProcessNode> Nodes => _nodes;
 
     /// <summary>Starts the resolvers, which hear events when this returns. The nodes' discoveries do not run yet.</summary>
-    /// <param name="components">The directory of the Dapr components.</param>
+    /// <param name="resources">The directories of the Dapr resources.</param>
     /// <param name="nodes">How many nodes there are.</param>
     /// <param name="faults">Makes deliveries worse; null does not.</param>
     /// <param name="reach">The resolvers' reach; null is their own zone.</param>
-    public static async Task<InProcessZone> StartAsync(string components, int nodes, DeliveryFaults? faults = null, string? reach = null)
+    public static async Task<InProcessZone> StartAsync(IReadOnlyList<string> resources, int nodes, DeliveryFaults? faults = null, string? reach = null)
     {
-        var zone = new InProcessZone(components, faults, reach);
+        var zone = new InProcessZone(resources, faults, reach);
         try
         {
-            var asker = await zone._dapr.StartAsync(new AppSpec("asker") { ResourcesPaths = [components] });
+            var asker = await zone._dapr.StartAsync(new AppSpec("asker") { ResourcesPaths = resources });
             zone._sidecar.BaseAddress = new Uri(asker.HttpEndpoint);
             for (var i = 0; i < 2; i++)
             {
@@ -136,7 +136,7 @@ internal sealed class InProcessZone : IAsyncDisposable
     /// <summary>Has the store forget everything.</summary>
     /// <param name="keys">All keys that any node has held.</param>
     public Task EmptyStoreAsync(IEnumerable<ContentKey> keys) =>
-        DeleteAsync([.. _nodes.Select(LeaseKey), .. keys.Select(key => $"holders|{Location.Region}|{Location.Zone}|{key}")]);
+        DeleteAsync([.. _nodes.Select(LeaseKey), .. keys.Select(key => $"holders|{Location.Region}|{Location.Zone}|{key.ToString().Replace('/', '|')}")]);
 
     public async ValueTask DisposeAsync()
     {
@@ -203,7 +203,7 @@ internal sealed class InProcessZone : IAsyncDisposable
         string appId, Func<Action<WebApplicationBuilder>, WebApplication> create, Dictionary<string, string?> settings)
     {
         var port = FreePorts.Next();
-        var sidecar = await SupervisedSidecar.StartAsync(_dapr, new AppSpec(appId) { AppPort = port, ResourcesPaths = [_components] });
+        var sidecar = await SupervisedSidecar.StartAsync(_dapr, new AppSpec(appId) { AppPort = port, ResourcesPaths = _resources });
         _sidecars.Add(sidecar);
         settings["App:Url"] = $"http://127.0.0.1:{port}";
         settings["Telemetry:Url"] = $"http://127.0.0.1:{FreePorts.Next()}";

@@ -77,6 +77,20 @@ internal sealed partial class Machine
         }
     }
 
+    /// <summary>Waits until a server listens on this machine's address.</summary>
+    public Task ListensAsync(string server, int port) => Eventually.HoldsAsync($"{server} listens", async () =>
+    {
+        try
+        {
+            using var socket = await ConnectAsync(IPEndPoint.Parse($"{Address}:{port}"));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    });
+
     /// <summary>A socket belongs to the namespace in which it was created, and a thread may change its own (setns(2)); this one ends then.</summary>
     private Task<Socket> CreateSocketAsync()
     {

@@ -3,7 +3,7 @@ namespace SpegelDapr.EndToEnd.Harness;
 /// <summary>A test that runs real programs. It is skipped where one is missing, with its name, but never under CI=true.</summary>
 internal class RealFactAttribute : FactAttribute
 {
-    private static readonly string[] Programs = ["containerd", "ctr", "docker-registry", "redis-server", "skopeo"];
+    private static readonly string[] Programs = ["containerd", "ctr", "docker-registry", "skopeo", .. Backend.Programs];
 
     public RealFactAttribute()
         : this([])
@@ -16,6 +16,11 @@ internal class RealFactAttribute : FactAttribute
     /// <summary>Why tests that need these programs too cannot run; null when they can.</summary>
     protected static string? WhyNot(IEnumerable<string> more)
     {
+        if (Backend.Chosen == Backend.InMemory)
+        {
+            return "in-memory components are of one process, and the sidecars here are processes of their own";
+        }
+
         if (Environment.GetEnvironmentVariable("CI") == "true")
         {
             return null;

@@ -9,6 +9,7 @@ public sealed class MetadataTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task Metadata_tell_components_capabilities_and_subscriptions(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);

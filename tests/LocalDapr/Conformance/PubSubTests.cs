@@ -11,6 +11,7 @@ public sealed class PubSubTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task An_event_published_over_HTTP_arrives_in_a_cloud_event(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -37,6 +38,7 @@ public sealed class PubSubTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task An_event_published_over_gRPC_keeps_its_type_and_its_bytes(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -56,6 +58,7 @@ public sealed class PubSubTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task Data_that_is_a_cloud_event_already_keeps_its_attributes(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -72,6 +75,7 @@ public sealed class PubSubTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task A_raw_payload_is_delivered_as_base64(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -86,6 +90,7 @@ public sealed class PubSubTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task What_is_answered_with_RETRY_or_an_error_is_delivered_again(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -102,6 +107,7 @@ public sealed class PubSubTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task What_is_answered_with_DROP_or_404_is_not_delivered_again(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -129,6 +135,7 @@ public sealed class PubSubTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task What_fails_for_good_goes_to_the_dead_letter_topic(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -146,6 +153,7 @@ public sealed class PubSubTests
     [Theory]
     [OnMemory(shared: true)]
     [OnRedis]
+    [OnRabbitMq]
     public async Task Instances_of_an_app_share_its_events_and_another_app_gets_all(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -183,6 +191,7 @@ public sealed class PubSubTests
     [Theory]
     [OnMemory(shared: true)]
     [OnRedis]
+    [OnRabbitMq]
     public async Task A_consumer_id_with_a_uuid_gives_every_instance_every_event(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -198,6 +207,7 @@ public sealed class PubSubTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task Scopes_are_refused_with_the_error_codes_of_Dapr(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -228,6 +238,7 @@ public sealed class PubSubTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task A_subscription_that_the_scopes_forbid_gets_nothing(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);

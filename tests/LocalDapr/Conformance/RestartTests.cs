@@ -12,6 +12,7 @@ public sealed class RestartTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task A_sidecar_asks_for_the_subscriptions_once_and_again_when_it_has_been_restarted(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -37,6 +38,7 @@ public sealed class RestartTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task A_sidecar_is_restarted_over_gRPC_as_well(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -51,6 +53,7 @@ public sealed class RestartTests
 
     [Theory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task What_is_published_while_the_sidecar_is_away_is_delivered_once_it_is_back(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -67,6 +70,7 @@ public sealed class RestartTests
 
     [Theory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task An_event_that_is_tried_again_when_the_sidecar_restarts_is_delivered_in_the_end(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);
@@ -100,6 +104,7 @@ public sealed class RestartTests
     [Theory]
     [OnMemory]
     [OnRedis]
+    [OnRabbitMq]
     public async Task The_metadata_tell_what_the_app_has_asked_for_even_where_its_scopes_forbid_it(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);

@@ -1,3 +1,5 @@
+using SpegelDapr.LocalDapr.Tests.Support;
+
 namespace SpegelDapr.LocalDapr.Tests.Local;
 
 /// <summary>What LocalDapr says to component files that it cannot use.</summary>
@@ -13,7 +15,7 @@ public sealed class ComponentTests : IDisposable
         var error = await FailAsync(new Component("store", "state.postgresql"));
 
         Assert.Equal(
-            "Component store: LocalDapr does not know the type 'state.postgresql'; it knows pubsub.in-memory, pubsub.redis, state.in-memory, state.redis.", error);
+            "Component store: LocalDapr does not know the type 'state.postgresql'; it knows pubsub.in-memory, pubsub.rabbitmq, pubsub.redis, state.in-memory, state.redis.", error);
     }
 
     [Fact]
@@ -29,6 +31,18 @@ public sealed class ComponentTests : IDisposable
     public async Task A_redis_that_does_not_answer_is_named() => Assert.Contains(
         "127.0.0.1:1",
         await FailAsync(new Component("store", "state.redis") { Metadata = new Dictionary<string, string> { ["redisHost"] = "127.0.0.1:1" } }),
+        StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("hostname", "127.0.0.1:1", "127.0.0.1:1")]
+    [InlineData("connectionString", "http://localhost", "amqp://host:port")]
+    [InlineData("exchangeKind", "round", "'round'")]
+    [InlineData("deliveryMode", "3", "'3'")]
+    [InlineData("prefetchCount", "256", "'256'")]
+    [InlineData("concurrency", "some", "'some'")]
+    public async Task A_rabbitmq_that_cannot_be_is_named(string name, string value, string problem) => Assert.Contains(
+        problem,
+        await FailAsync(new Component("events", "pubsub.rabbitmq") { Metadata = new Dictionary<string, string> { [name] = value } }),
         StringComparison.Ordinal);
 
     [Theory]
@@ -49,17 +63,12 @@ public sealed class ComponentTests : IDisposable
 
     [Theory]
     [InlineData("in-memory")]
+    [InlineData("rabbitmq")]
     [InlineData("redis")]
-    public void The_component_sets_of_the_project_can_be_read(string set)
+    public void The_component_sets_of_the_project_that_LocalDapr_knows_can_be_read(string set)
     {
-        var repository = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(repository!.FullName, "spegel-dapr.sln")))
-        {
-            repository = repository.Parent;
-        }
-
         var resources = new Resources.ResourceFiles(Microsoft.Extensions.Logging.Abstractions.NullLogger<Resources.ResourceFiles>.Instance)
-            .Read([Path.Combine(repository.FullName, "components", set)], "app");
+            .Read([Repository.Path($"components/{set}"), Repository.Path("components/common")], "app");
 
         Assert.Equal(["holder-store", "layer-events", "layer-sync"], resources.Components.Select(component => component.Name));
         Assert.Equal(["layer-events", "layer-sync"], resources.InboundRetries.Keys.Order());

@@ -5,8 +5,12 @@ using SpegelDapr.LocalDapr.Tests.Support;
 namespace SpegelDapr.LocalDapr.Tests.Local;
 
 /// <summary>Brokers, stores and apps that go away and come back.</summary>
-public sealed class OutageTests
+public sealed class OutageTests : IDisposable
 {
+    private readonly string _directory = Directory.CreateTempSubdirectory("localdapr-test-").FullName;
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
     [Theory]
     [OnRedis]
     public async Task While_Redis_is_gone_requests_fail_promptly_and_afterwards_all_goes_on(Backend backend)
@@ -25,6 +29,43 @@ public sealed class OutageTests
         await Eventually.TrueAsync(async () => (await app.PublishAsync("events", "orders", 2)).IsSuccessStatusCode);
         Assert.Equal("2", (await app.NextAsync()).Text("data"));
         Assert.Equal(HttpStatusCode.NoContent, (await app.SaveAsync("store", new { key = "a", value = 2 })).StatusCode);
+    }
+
+    [RabbitMqFact]
+    public async Task A_RabbitMQ_without_whom_requests_fail_promptly_finds_its_subscribers_again()
+    {
+        await using var server = new RabbitMqServer(_directory);
+        await server.StartAsync();
+        await using var host = new LocalDaprHost();
+        await using var app = new TestApp("app", [Runtime.To("orders")]);
+        await app.StartAsync();
+        var metadata = new Dictionary<string, string>
+        {
+            ["hostname"] = $"127.0.0.1:{server.Port}",
+            ["deletedWhenUnused"] = "false",
+            ["deliveryMode"] = "2",
+            ["publisherConfirm"] = "true",
+            ["reconnectWaitSeconds"] = "250ms",
+        };
+        await using var sidecar = await host.StartAsync(new AppSpec("app")
+        {
+            AppPort = app.Port,
+            Components = [new Component("events", "pubsub.rabbitmq") { Metadata = metadata }],
+        });
+        app.Connect(sidecar.HttpEndpoint, sidecar.GrpcEndpoint, token: null);
+        await sidecar.Subscribed.WaitAsync(Eventually.Deadline);
+        await app.PublishAsync("events", "orders", 1);
+        await app.NextAsync();
+
+        await server.StopAsync();
+        Assert.Equal(HttpStatusCode.InternalServerError, (await app.PublishAsync("events", "orders", 2)).StatusCode);
+
+        await server.StartAsync();
+        await Eventually.TrueAsync(async () => (await app.PublishAsync("events", "orders", 3)).IsSuccessStatusCode);
+        var received = (await app.NextAsync()).Text("data");
+
+        // A broker that is killed may have lost the last acknowledgement.
+        Assert.Equal("3", received == "1" ? (await app.NextAsync()).Text("data") : received);
     }
 
     [Fact]

@@ -8,6 +8,7 @@ public enum Backend
 {
     InMemory,
     Redis,
+    RabbitMq,
 }
 
 /// <summary>Runs a theory on memory. Sidecars that are processes of their own, as daprd's are, do not share it.</summary>
@@ -28,4 +29,24 @@ internal sealed class OnRedisAttribute : DataAttribute
         Skip = RedisServer.Program is null && Environment.GetEnvironmentVariable("CI") != "true" ? "redis-server is not installed" : null;
 
     public override IEnumerable<object[]> GetData(MethodInfo testMethod) => [[Backend.Redis]];
+}
+
+/// <summary>Runs a theory on a RabbitMQ, as <see cref="RabbitMqFactAttribute"/> does.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class OnRabbitMqAttribute : DataAttribute
+{
+    public OnRabbitMqAttribute() => Skip = RabbitMqFactAttribute.WhyNot;
+
+    public override IEnumerable<object[]> GetData(MethodInfo testMethod) => [[Backend.RabbitMq]];
+}
+
+/// <summary>A test that runs a RabbitMQ. A missing rabbitmq-server skips it, and fails it under CI=true.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class RabbitMqFactAttribute : FactAttribute
+{
+    public RabbitMqFactAttribute() => Skip = WhyNot;
+
+    /// <summary>Why such tests cannot run; null when they can.</summary>
+    public static string? WhyNot { get; } =
+        !RabbitMqServer.IsInstalled && Environment.GetEnvironmentVariable("CI") != "true" ? "rabbitmq-server is not installed" : null;
 }

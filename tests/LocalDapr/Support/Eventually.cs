@@ -6,9 +6,9 @@ internal static class Eventually
     public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(20);
 
     /// <summary>Waits until a condition holds.</summary>
-    public static async Task TrueAsync(Func<Task<bool>> condition)
+    public static async Task TrueAsync(Func<Task<bool>> condition, TimeSpan? budget = null)
     {
-        using var deadline = new CancellationTokenSource(Deadline);
+        using var deadline = new CancellationTokenSource(budget ?? Deadline);
         while (!await condition())
         {
             await Task.Delay(20, deadline.Token);

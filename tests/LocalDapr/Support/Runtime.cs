@@ -25,6 +25,9 @@ internal sealed class Runtime : IAsyncDisposable
 
     public RedisServer Redis { get; } = new();
 
+    /// <summary>The RabbitMQ that tests share, each with a virtual host of its own.</summary>
+    public Uri? RabbitMq { get; private set; }
+
     /// <summary>A runtime with the components <c>events</c>, whose failed deliveries are repeated, and <c>store</c>.</summary>
     public static async Task<Runtime> StartAsync(Backend backend, DeliveryFaults? faults = null)
     {
@@ -32,6 +35,11 @@ internal sealed class Runtime : IAsyncDisposable
         if (backend == Backend.Redis)
         {
             await runtime.Redis.StartAsync();
+        }
+
+        if (backend == Backend.RabbitMq)
+        {
+            runtime.RabbitMq = await RabbitMqServer.NextVirtualHostAsync();
         }
 
         runtime.AddPubSub("events");
@@ -149,8 +157,14 @@ internal sealed class Runtime : IAsyncDisposable
 
     private void AddComponent(string name, string kind, string settings, string scopes)
     {
-        var type = Backend == Backend.Redis ? "redis" : "in-memory";
-        var host = Backend == Backend.Redis ? $"- name: redisHost\n    value: 127.0.0.1:{Redis.Port}" : "";
+        // Queues that stay while the sidecar restarts are what the other brokers have.
+        var (type, server) = (Backend, kind) switch
+        {
+            (Backend.Redis, _) => ("redis", $"- {{ name: redisHost, value: '127.0.0.1:{Redis.Port}' }}"),
+            (Backend.RabbitMq, "pubsub") => (
+                "rabbitmq", $"- {{ name: connectionString, value: '{RabbitMq}' }}\n  - {{ name: deletedWhenUnused, value: 'false' }}"),
+            _ => ("in-memory", ""),
+        };
         Add(name, $"""
             apiVersion: dapr.io/v1alpha1
             kind: Component
@@ -160,7 +174,7 @@ internal sealed class Runtime : IAsyncDisposable
               type: {kind}.{type}
               version: v1
               metadata:
-              {host}
+              {server}
               {settings}
             {scopes}
             """);

@@ -1,0 +1,46 @@
+using System.CommandLine;
+using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
+
+namespace SpegelDapr.Cli.Components;
+
+/// <summary><c>spegel-dapr components</c>: Dapr's resources for the zones of a cluster, which nobody else may use.</summary>
+internal static class ComponentsCommand
+{
+    public static Command Create()
+    {
+        var paths = new Argument<string[]>("path") { Description = "Directories and files of Dapr resources, such as components/redis.", Arity = ArgumentArity.OneOrMore };
+        var zones = new Option<string[]>("--zone") { Description = "A zone as region/zone; give each.", Required = true };
+        var mode = new Option<string>("--mode") { Description = "Zones:Mode of the cluster. In mode isolated each resolver may hear just the zones inside the boundary.", DefaultValueFactory = _ => "preferred" };
+        mode.AcceptOnlyFromAmong("isolated", "preferred", "adaptive");
+        var boundary = new Option<string>("--boundary") { Description = "What mode isolated closes.", DefaultValueFactory = _ => "zone" };
+        boundary.AcceptOnlyFromAmong("zone", "region");
+        var kubernetesNamespace = new Option<string>("--namespace") { Description = "The namespace of the callers, for access control.", DefaultValueFactory = _ => "spegel-dapr" };
+        var command = new Command("components", "Print Dapr resources with scopes and access control for zones.") { paths, zones, mode, boundary, kubernetesNamespace };
+        command.SetAction(parsed => Print(
+            parsed.GetRequiredValue(paths),
+            ScopedZone.All(
+                [.. parsed.GetRequiredValue(zones).Select(ParseZone)],
+                new ZoneOptions { Mode = parsed.GetRequiredValue(mode), Boundary = parsed.GetRequiredValue(boundary) }),
+            parsed.GetRequiredValue(kubernetesNamespace)));
+        return command;
+    }
+
+    private static void Print(IEnumerable<string> paths, IReadOnlyList<ScopedZone> zones, string kubernetesNamespace)
+    {
+        var resources = new ScopedResources(zones, kubernetesNamespace);
+        foreach (var document in paths.SelectMany(Files).SelectMany(resources.Read).ToList())
+        {
+            Console.Write($"---\n{document}");
+        }
+    }
+
+    private static IEnumerable<string> Files(string path) =>
+        File.Exists(path) ? [path]
+        : Directory.Exists(path) ? Directory.EnumerateFiles(path, "*.yaml").Order(StringComparer.Ordinal)
+        : throw new UserErrorException($"There is no file or directory '{path}'.");
+
+    private static Location ParseZone(string text) => Location.TryParse(text, out var location)
+        ? location
+        : throw new UserErrorException($"'{text}' is no zone: give region/zone, each of a-z, 0-9 and dash.");
+}

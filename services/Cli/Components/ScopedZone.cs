@@ -1,0 +1,23 @@
+using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
+
+namespace SpegelDapr.Cli.Components;
+
+/// <summary>A zone as Dapr's scopes see it.</summary>
+/// <param name="Location">Where it is.</param>
+/// <param name="Reach">The locations that its resolvers hear; null for any, also those that come later.</param>
+internal sealed record ScopedZone(Location Location, IReadOnlyList<Location>? Reach)
+{
+    /// <summary>The app id of its discoveries, and of the blobs that share their sidecars.</summary>
+    public string Discovery => DaprNames.Discovery(Location.Zone);
+
+    /// <summary>The app id of its resolvers.</summary>
+    public string Resolver => DaprNames.Resolver(Location.Zone);
+
+    /// <summary>Zones that reach each other as the options say: what is not isolated may reach zones that nobody knows yet.</summary>
+    public static IReadOnlyList<ScopedZone> All(IReadOnlyList<Location> locations, ZoneOptions options) =>
+    [
+        .. locations.Select(location => new ScopedZone(
+            location, options.ParsedMode == ZoneMode.Isolated ? [.. locations.Where(other => options.Allows(location, other))] : null)),
+    ];
+}

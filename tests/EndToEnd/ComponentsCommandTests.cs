@@ -1,0 +1,79 @@
+using SpegelDapr.Cli.Components;
+using SpegelDapr.Contracts;
+using SpegelDapr.EndToEnd.Harness;
+using SpegelDapr.ServiceDefaults;
+using YamlDotNet.RepresentationModel;
+
+namespace SpegelDapr.EndToEnd;
+
+/// <summary>What <c>spegel-dapr components</c> makes of the project's resources.</summary>
+public sealed class ComponentsCommandTests
+{
+    private static readonly Location[] Locations = [Location.Parse("eu/a"), Location.Parse("eu/b"), Location.Parse("us/c")];
+
+    [Fact]
+    public void In_an_isolated_region_resolvers_may_hear_their_region_and_everything_else_is_forbidden()
+    {
+        var zones = ScopedZone.All(Locations, new ZoneOptions { Mode = "isolated", Boundary = "region" });
+
+        Assert.Equal(
+            new Dictionary<string, string>
+            {
+                ["protectedTopics"] = "layers.eu.a,layers.eu.b,layers.us.c",
+                ["publishingScopes"] = "discovery-a=layers.eu.a;resolver-a=;discovery-b=layers.eu.b;resolver-b=;discovery-c=layers.us.c;resolver-c=",
+                ["subscriptionScopes"] =
+                    "discovery-a=;resolver-a=layers.eu.a,layers.eu.b;discovery-b=;resolver-b=layers.eu.a,layers.eu.b;discovery-c=;resolver-c=layers.us.c",
+            },
+            new Dictionary<string, string>(TopicScopes.Of(DaprNames.LayerEvents, zones)));
+        Assert.Equal(
+            "discovery-a=;resolver-a=layer-sync.eu.a,layer-sync.eu.b;discovery-b=;resolver-b=layer-sync.eu.a,layer-sync.eu.b;discovery-c=;resolver-c=layer-sync.us.c",
+            new Dictionary<string, string>(TopicScopes.Of(DaprNames.LayerSync, zones))["publishingScopes"]);
+    }
+
+    [Fact]
+    public void Where_new_zones_may_come_resolvers_are_not_held_to_the_known_ones()
+    {
+        var zones = ScopedZone.All(Locations[..1], new ZoneOptions());
+
+        Assert.Equal(
+            [new("publishingScopes", "discovery-a=layers.eu.a;resolver-a="), new("subscriptionScopes", "discovery-a=")],
+            TopicScopes.Of(DaprNames.LayerEvents, zones));
+        Assert.Equal(
+            [new("subscriptionScopes", "discovery-a=layer-sync.eu.a;resolver-a="), new("publishingScopes", "discovery-a=")],
+            TopicScopes.Of(DaprNames.LayerSync, zones));
+    }
+
+    [Fact]
+    public async Task It_prints_each_resource_with_the_apps_that_may_use_it_and_access_control_for_each_zone()
+    {
+        var output = await ExternalProcess.RunAsync("dotnet",
+        [
+            Path.Combine(AppContext.BaseDirectory, "spegel-dapr.dll"), "components",
+            Repository.Path("components/kafka"), Repository.Path("components/common"), Repository.Path("components/configuration.yaml"),
+            "--zone", "eu/a", "--zone", "eu/b", "--namespace", "mirror",
+        ]);
+
+        var yaml = new YamlStream();
+        yaml.Load(new StringReader(output));
+        var resources = yaml.Documents.Select(document => (YamlMappingNode)document.RootNode).ToDictionary(resource => resource["metadata"]["name"].ToString());
+        Assert.Equal(
+            ["holder-store", "layer-events", "layer-sync", "resolver-a", "resolver-b", "spegel-dapr"], resources.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal(["resolver-a", "resolver-b"], ((YamlSequenceNode)resources["holder-store"]["scopes"]).Select(app => app.ToString()));
+        Assert.Equal(
+            ["discovery-a", "resolver-a", "discovery-b", "resolver-b"], ((YamlSequenceNode)resources["layer-events"]["scopes"]).Select(app => app.ToString()));
+        var policy = resources["resolver-b"]["spec"]["accessControl"]["policies"][0];
+        Assert.Equal(("discovery-b", "mirror"), (policy["appId"].ToString(), policy["namespace"].ToString()));
+    }
+
+    [Theory]
+    [InlineData("components", "/nonexistent", "--zone", "eu/a")]
+    [InlineData("components", ".", "--zone", "Eu")]
+    public async Task What_cannot_work_is_one_line_that_names_the_input(params string[] arguments)
+    {
+        var (exitCode, output) = await ExternalProcess.TryRunAsync("dotnet", [Path.Combine(AppContext.BaseDirectory, "spegel-dapr.dll"), .. arguments]);
+
+        Assert.Equal(1, exitCode);
+        Assert.Single(output.Trim().Split('\n'));
+        Assert.Contains(arguments[1] == "." ? "'Eu'" : "'/nonexistent'", output, StringComparison.Ordinal);
+    }
+}

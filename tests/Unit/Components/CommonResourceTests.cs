@@ -1,0 +1,72 @@
+using System.Globalization;
+using SpegelDapr.Blob;
+using SpegelDapr.Contracts;
+using YamlDotNet.RepresentationModel;
+
+namespace SpegelDapr.Unit.Components;
+
+/// <summary>What all backend sets share keeps to the services' own budgets and routes.</summary>
+public sealed class CommonResourceTests
+{
+    private readonly YamlMappingNode _resiliency = ComponentSets.Read("common/resiliency.yaml");
+    private readonly YamlMappingNode _accessControl =
+        (YamlMappingNode)ComponentSets.Read("configuration.yaml").At("spec", "accessControl")!;
+
+    [Fact]
+    public void Dapr_waits_for_a_resolver_no_longer_than_blob_does_and_asks_it_once()
+    {
+        var budget = new BlobOptions().ResolveBudget.TotalMilliseconds.ToString(CultureInfo.InvariantCulture);
+
+        Assert.Equal($"{budget}ms", _resiliency.Text("spec", "policies", "timeouts", "DefaultAppTimeoutPolicy"));
+        Assert.Null(_resiliency.At("spec", "policies", "retries", "DefaultAppRetryPolicy"));
+        Assert.Null(_resiliency.At("spec", "policies", "retries", "DefaultRetryPolicy"));
+        Assert.Null(_resiliency.At("spec", "targets", "apps"));
+    }
+
+    [Theory]
+    [InlineData(DaprNames.LayerEvents)]
+    [InlineData(DaprNames.LayerSync)]
+    public void An_event_is_delivered_until_it_is_taken(string component)
+    {
+        var inbound = _resiliency.At("spec", "targets", "components", component, "inbound")!;
+
+        Assert.Equal("-1", _resiliency.Text("spec", "policies", "retries", inbound.Text("retry")!, "maxRetries"));
+        Assert.Null(inbound.At("timeout"));
+        Assert.Null(inbound.At("circuitBreaker"));
+    }
+
+    [Fact]
+    public void Every_policy_that_a_target_names_is_there()
+    {
+        var kinds = new Dictionary<string, string> { ["timeout"] = "timeouts", ["retry"] = "retries", ["circuitBreaker"] = "circuitBreakers" };
+        foreach (var (_, component) in (YamlMappingNode)_resiliency.At("spec", "targets", "components")!)
+        {
+            foreach (var (_, direction) in (YamlMappingNode)component)
+            {
+                Assert.All(
+                    (YamlMappingNode)direction, policy => Assert.NotNull(_resiliency.At("spec", "policies", kinds[policy.Key.ToString()], policy.Value.ToString())));
+            }
+        }
+    }
+
+    [Fact]
+    public void Discovery_and_blob_may_call_what_blob_calls_and_nothing_else()
+    {
+        var policy = Assert.Single((YamlSequenceNode)_accessControl.At("policies")!);
+        var operations = ((YamlSequenceNode)policy.At("operations")!).Select(operation =>
+            $"{operation.Text("action")} {Assert.Single((YamlSequenceNode)operation.At("httpVerb")!)} {operation.Text("name")}");
+
+        Assert.Equal(("deny", "deny"), (_accessControl.Text("defaultAction"), policy.Text("defaultAction")));
+        Assert.Equal(
+            [
+                $"allow POST /{ResolveRequest.Method}",
+                $"allow POST /{FollowRequest.Method}",
+                "allow GET /v1/nodes/**",
+                "allow GET /v1/in-flight/**",
+            ],
+            operations);
+        var claim = new PeerClaim(Location.Parse("eu/a"), NodeName.Parse("node"));
+        Assert.StartsWith("v1/nodes/", NodeAnswer.Method(claim), StringComparison.Ordinal);
+        Assert.StartsWith("v1/in-flight/", InFlightAnswer.Method(claim.Location, Digest.OfSha256([1])), StringComparison.Ordinal);
+    }
+}
