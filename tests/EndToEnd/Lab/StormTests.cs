@@ -56,8 +56,8 @@ public sealed class StormTests(StormTests.Fixture fixture) : LabTests(fixture), 
     public Task Redis_restarts() => InStormAsync(async storm =>
     {
         await storm.LinkAsync();
-        await Lab.Cluster.Backend.StopAsync();
-        await Lab.Cluster.Backend.StartAsync();
+        await Lab.Cluster.Backend.StopBrokerAsync();
+        await Lab.Cluster.Backend.StartBrokerAsync();
         await storm.AssertSucceedsAsync();
     });
 
