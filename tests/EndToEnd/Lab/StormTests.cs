@@ -61,7 +61,10 @@ public sealed class StormTests(StormTests.Fixture fixture) : LabTests(fixture), 
         await storm.AssertSucceedsAsync();
     });
 
-    /// <summary>containerd digests what it writes, so the lead's own pull succeeds, and rot is found by those alone who read what it has written.</summary>
+    /// <summary>
+    /// containerd digests what it writes, so the lead's own pull succeeds, and rot is found by those alone who read what it has written. It strikes
+    /// when later bytes have been written: its blob reads along moments behind, and what changes before that nobody can know.
+    /// </summary>
     [LabFact]
     public Task What_the_lead_has_written_rots_before_others_read_it() => RoundsAsync(async storm =>
     {
@@ -70,7 +73,13 @@ public sealed class StormTests(StormTests.Fixture fixture) : LabTests(fixture), 
         var before = await lead.MetricAsync(Refusals);
         storm.Start([lead]);
         var (_, layer) = await storm.LeadAsync();
-        Rot.FlipByte(lead.Containerd.IngestOf(layer.Digest)!.FullName, 0);
+        var ingest = lead.Containerd.IngestOf(layer.Digest)!;
+        await Eventually.HoldsAsync("more of the layer has been written", () =>
+        {
+            ingest.Refresh();
+            return ingest.Exists && ingest.Length >= 3 * MiB;
+        });
+        Rot.FlipByte(ingest.FullName, 0);
         storm.Start([.. ZoneA.Nodes.Skip(1)]);
         await storm.AssertSucceedsAsync(butOn: lead);
         Assert.True(await lead.MetricAsync(Refusals) > before, "Nobody has asked for what has rotted.");
