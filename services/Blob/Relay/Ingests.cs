@@ -16,8 +16,9 @@ internal sealed record Ingest(Digest Digest, string DataPath, long Total, ChunkS
 
 /// <summary>
 /// containerd's downloads: directories <c>ingest/&lt;id&gt;</c> below the content path, with a growing file <c>data</c>, a file <c>ref</c> that ends in the
-/// kind and digest of what is downloaded, such as <c>layer-sha256:…</c> or, from containerd 2 on, <c>layer-name@sha256:…</c>, and a file <c>total</c> with its size (containerd, content/local/store.go
-/// and remotes/handlers.go; 2.x keeps them in plugins/content/local and core/remotes). containerd begins one before it asks the mirror.
+/// kind and digest of what is downloaded, such as <c>layer-sha256:…</c> or, from containerd 2 on, <c>layer-name@sha256:…</c>, and a file <c>total</c> with
+/// its size (containerd, content/local/store.go and remotes/handlers.go; 2.x keeps them in plugins/content/local and core/remotes). containerd begins
+/// one before it asks the mirror.
 /// </summary>
 internal sealed partial class Ingests(
     LocalContent local,
