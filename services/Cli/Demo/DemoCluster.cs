@@ -21,6 +21,9 @@ internal sealed class DemoCluster : IAsyncDisposable
     private static readonly string[] Components =
         [.. new[] { "in-memory", "common" }.Select(set => Path.Combine(AppContext.BaseDirectory, "components", set))];
 
+    /// <summary>Settings do not change, and watching files for it takes one of a user's few inotify instances for each service.</summary>
+    private static readonly string[] Arguments = ["--hostBuilder:reloadConfigOnChange=false"];
+
     private readonly DemoPlan _plan;
     private readonly ZoneOptions _zones;
     private readonly LocalDaprHost _dapr = new();
@@ -39,6 +42,7 @@ internal sealed class DemoCluster : IAsyncDisposable
     /// <param name="zones">What zones mean to the services.</param>
     /// <param name="link">The way to the registry; null for one without limit.</param>
     /// <param name="cancellationToken">Ends the start.</param>
+    /// <exception cref="UserErrorException">The machine does not let so many nodes start, or they do not come to know each other.</exception>
     public static async Task<DemoCluster> StartAsync(
         DirectoryInfo scratch, DemoUpstream upstream, DemoPlan plan, ZoneOptions zones, RegistryLink? link, CancellationToken cancellationToken)
     {
@@ -61,6 +65,11 @@ internal sealed class DemoCluster : IAsyncDisposable
             }
 
             return cluster;
+        }
+        catch (IOException e)
+        {
+            await cluster.DisposeAsync();
+            throw new UserErrorException($"Node {cluster.Nodes.Count + 1} of {plan.Zones.Count * plan.NodesPerZone} cannot be started: {e.Message}");
         }
         catch
         {
@@ -114,7 +123,7 @@ internal sealed class DemoCluster : IAsyncDisposable
             settings[$"Resolver:Reach:{i}"] = reach[i].ToString();
         }
 
-        await StartAsync(ResolverService.Create([], Configure(sidecar, settings)), cancellationToken);
+        await StartAsync(ResolverService.Create(Arguments, Configure(sidecar, settings)), cancellationToken);
     }
 
     private async Task StartNodeAsync(string name, Location location, DirectoryInfo scratch, Uri registry, CancellationToken cancellationToken)
@@ -129,9 +138,9 @@ internal sealed class DemoCluster : IAsyncDisposable
             ["Node:Zone"] = location.Zone,
             ["Node:Address"] = mirror,
         };
-        await StartAsync(BlobService.Create([], Configure(sidecar, new(node) { ["Blob:Url"] = mirror, ["Blob:ContentPath"] = layout.Path })), cancellationToken);
+        await StartAsync(BlobService.Create(Arguments, Configure(sidecar, new(node) { ["Blob:Url"] = mirror, ["Blob:ContentPath"] = layout.Path })), cancellationToken);
         await StartAsync(
-            DiscoveryService.Create([], Configure(sidecar, new(node)
+            DiscoveryService.Create(Arguments, Configure(sidecar, new(node)
             {
                 ["App:Url"] = Loopback(app),
                 ["Discovery:Source"] = "oci-layout",
