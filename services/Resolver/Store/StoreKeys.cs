@@ -2,7 +2,7 @@ using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Resolver.Store;
 
-/// <summary>The keys of the store's documents. Dapr forbids <c>||</c> in a key, and no part of these can be empty or hold a bar.</summary>
+/// <summary>The keys of the store's documents. Dapr forbids <c>||</c> in a key, which none of these can hold: no part is empty.</summary>
 internal static class StoreKeys
 {
     /// <summary>The key of a node's lease.</summary>
