@@ -146,7 +146,7 @@ internal sealed partial class MirrorEndpoint(
 
         var resolved = await holders.FindAsync(digest, cancellation);
         var choice = chooser.Choose(digest, request.Kind, request.Registry, resolved?.Holders ?? []);
-        if (choice.Holders.Count > 0 || (isGet && resolved is not null))
+        if (choice.Holders.Count > 0 || (isGet && options.Value.Relay && resolved is not null))
         {
             var tier = request.Kind == ContentKind.Manifest ? await AnswerManifestFromPeersAsync(context, request, digest, choice.Holders)
                 : !isGet ? await AnswerHeadFromPeersAsync(context, request, digest, choice.Holders)
