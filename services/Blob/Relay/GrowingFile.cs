@@ -71,8 +71,14 @@ internal sealed class GrowingFile(Ingest ingest, SafeFileHandle handle, LocalCon
         {
             await GrowAsync(Math.Min(start + ChunkSums.ChunkBytes, Total), cancellation);
             var buffer = ArrayPool<byte>.Shared.Rent(ChunkSums.ChunkBytes);
-            Read(buffer, start);
-            ArrayPool<byte>.Shared.Return(buffer);
+            try
+            {
+                Read(buffer, start);
+            }
+            finally
+            {
+                ArrayPool<byte>.Shared.Return(buffer);
+            }
         }
     }
 

@@ -12,7 +12,8 @@ internal sealed class Tail : IDisposable
     private const int Capacity = 2 * ChunkSums.ChunkBytes;
 
     private readonly Lock _lock = new();
-    private byte[]? _ring = ArrayPool<byte>.Shared.Rent(Capacity);
+    private byte[]? _ring;
+    private bool _disposed;
     private long _start;
     private long _end;
     private volatile TaskCompletionSource _grown = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -25,11 +26,13 @@ internal sealed class Tail : IDisposable
     {
         lock (_lock)
         {
-            if (_ring is null)
+            if (_disposed)
             {
                 return;
             }
 
+            // Most requests are led, and nothing comes by this way.
+            _ring ??= ArrayPool<byte>.Shared.Rent(Capacity);
             if (offset != _end)
             {
                 (_start, _end) = (offset, offset);
@@ -76,6 +79,7 @@ internal sealed class Tail : IDisposable
     {
         lock (_lock)
         {
+            _disposed = true;
             if (_ring is not null)
             {
                 ArrayPool<byte>.Shared.Return(_ring);
