@@ -68,7 +68,7 @@ public sealed class RunFileTests
     /// <summary>The run file with its commands run from the test's build, its paths made absolute and its ports and daemons those of this test.</summary>
     private static string WriteRunFile(TestDirectory directory, Backend backend, Containerd containerd, Uri mirror)
     {
-        var text = File.ReadAllText(Repository.Path("dapr.yaml"));
+        var text = File.ReadAllText(Checkout.Path("dapr.yaml"));
         foreach (var port in Ports)
         {
             text = Regex.Replace(text, $@"(?<=[: ]){port}\b", FreePorts.Next().ToString(CultureInfo.InvariantCulture));

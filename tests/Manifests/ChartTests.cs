@@ -1,4 +1,7 @@
 using System.Text.Json.Nodes;
+using SpegelDapr.Cli.Components;
+using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Manifests;
 
@@ -20,8 +23,26 @@ public sealed class ChartTests : IDisposable
     public async Task The_chart_is_the_overlay_of_its_mode(string overlay, string mode)
     {
         var chart = StrictYaml.ReadNodes(await TemplateAsync(mode + Zones));
-        var kustomized = StrictYaml.ReadNodes(await Programs.RunAsync("kubectl", "kustomize", Repository.Path($"k8s/{overlay}")));
+        var kustomized = StrictYaml.ReadNodes(await Programs.RunAsync("kubectl", "kustomize", Checkout.Path($"k8s/{overlay}")));
         Assert.Equal(kustomized.Where(node => (string?)node["kind"] != "Namespace").Select(Comparable).Order(), chart.Select(Comparable).Order());
+    }
+
+    [HelmTheory]
+    [InlineData("preferred", "zone")]
+    [InlineData("isolated", "zone")]
+    [InlineData("isolated", "region")]
+    public async Task Its_components_are_for_its_zones_alone(string mode, string boundary)
+    {
+        var values = $"mode: {mode}\nboundary: {boundary}\nzones: [{{ region: eu, zone: a }}, {{ region: us, zone: c }}, {{ region: eu, zone: b }}]\ncomponents: {{ backend: redis }}\n";
+        var scoped = new ScopedResources(ScopedZone.All(
+            [Location.Parse("eu/a"), Location.Parse("us/c"), Location.Parse("eu/b")], new ZoneOptions { Mode = mode, Boundary = boundary }));
+        var written = Directory.EnumerateFiles(Checkout.Path("components/redis"))
+            .Append(Checkout.Path("components/common/resiliency.yaml"))
+            .SelectMany(scoped.Read)
+            .SelectMany(StrictYaml.ReadNodes);
+        var rendered = StrictYaml.ReadNodes(await TemplateAsync(values)).Where(node => (string?)node["kind"] is "Component" or "Resiliency").ToList();
+        Assert.All(rendered, node => Assert.True(node["metadata"]!.AsObject().Remove("namespace")));
+        Assert.Equal(written.Select(Comparable).Order(), rendered.Select(Comparable).Order());
     }
 
     [HelmTheory]
@@ -90,7 +111,7 @@ public sealed class ChartTests : IDisposable
     {
         var file = Path.Combine(_directory.FullName, "values.yaml");
         await File.WriteAllTextAsync(file, values);
-        return await Programs.RunAsync("helm", "template", "spegel-dapr", Repository.Path("k8s/chart/spegel-dapr"), "--namespace", "spegel-dapr", "-f", file);
+        return await Programs.RunAsync("helm", "template", "spegel-dapr", Checkout.Path("k8s/chart/spegel-dapr"), "--namespace", "spegel-dapr", "-f", file);
     }
 
     /// <summary>An object without what differs by nature: Helm's labels, the ConfigMap's name, tags; in one order.</summary>

@@ -55,8 +55,25 @@ internal sealed record DaprSecretKeyRef([property: JsonPropertyName("name")] str
 
 internal sealed record DaprAuth([property: JsonPropertyName("secretStore")] string SecretStore);
 
-/// <summary>Dapr's Configuration; what is in its spec is not looked at.</summary>
-internal sealed record DaprConfiguration([property: JsonPropertyName("spec")] JsonObject Spec) : CustomResource;
+/// <summary>Dapr's Configuration, as far as it is used here (Dapr's documentation, reference/resource-specs/configuration-schema).</summary>
+internal sealed record DaprConfiguration([property: JsonPropertyName("spec")] DaprConfigurationSpec Spec) : CustomResource;
+
+internal sealed record DaprConfigurationSpec(
+    [property: JsonPropertyName("tracing")] JsonObject Tracing,
+    [property: JsonPropertyName("metrics")] JsonObject Metrics,
+    [property: JsonPropertyName("accessControl")] DaprAccessControl AccessControl);
+
+internal sealed record DaprAccessControl(
+    [property: JsonPropertyName("defaultAction")] string DefaultAction,
+    [property: JsonPropertyName("trustDomain")] string TrustDomain,
+    [property: JsonPropertyName("policies")] IReadOnlyList<DaprAccessPolicy> Policies);
+
+internal sealed record DaprAccessPolicy(
+    [property: JsonPropertyName("appId")] string AppId,
+    [property: JsonPropertyName("namespace")] string Namespace,
+    [property: JsonPropertyName("trustDomain")] string TrustDomain,
+    [property: JsonPropertyName("defaultAction")] string DefaultAction,
+    [property: JsonPropertyName("operations")] JsonArray Operations);
 
 /// <summary>Dapr's Resiliency; what is in its spec is not looked at.</summary>
 internal sealed record DaprResiliency(

@@ -26,7 +26,7 @@ public sealed class OverlayTests
         "dapr.io/block-shutdown-duration", "dapr.io/sidecar-liveness-probe-delay-seconds", "dapr.io/sidecar-liveness-probe-threshold",
     ];
 
-    private static readonly string[] Names = [.. Directory.GetDirectories(Repository.Path("k8s/overlays")).Select(directory => $"overlays/{Path.GetFileName(directory)}").Order()];
+    private static readonly string[] Names = [.. Directory.GetDirectories(Checkout.Path("k8s/overlays")).Select(directory => $"overlays/{Path.GetFileName(directory)}").Order()];
 
     public static TheoryData<string> Overlays { get; } = [.. Names];
 
@@ -138,6 +138,27 @@ public sealed class OverlayTests
 
         Assert.Equal(
             rendered.All<V1DaemonSet>().SelectMany(set => ZonesOf(set.Spec.Template.Spec)), rendered.All<V1Deployment>().SelectMany(set => ZonesOf(set.Spec.Template.Spec)));
+    }
+
+    [KubectlTheory]
+    [MemberData(nameof(Overlays))]
+    public async Task A_resolver_answers_the_nodes_of_its_zone_alone(string overlay)
+    {
+        var rendered = await Rendered.KustomizeAsync(overlay);
+        var configurations = rendered.All<DaprConfiguration>().ToDictionary(configuration => configuration.Metadata.Name);
+        foreach (var resolver in rendered.All<V1Deployment>())
+        {
+            var control = configurations[resolver.Spec.Template.Metadata.Annotations["dapr.io/config"]].Spec.AccessControl;
+            var nodes = Assert.Single(rendered.All<V1DaemonSet>(), set => ZonesOf(set.Spec.Template.Spec).SequenceEqual(ZonesOf(resolver.Spec.Template.Spec)));
+            var policy = Assert.Single(control.Policies);
+            Assert.Equal(("deny", "deny"), (control.DefaultAction, policy.DefaultAction));
+            // The trust domain of sidecars without a Configuration of their own.
+            Assert.DoesNotContain("dapr.io/config", nodes.Spec.Template.Metadata.Annotations.Keys);
+            Assert.Equal((nodes.Spec.Template.Metadata.Annotations["dapr.io/app-id"], nodes.Metadata.NamespaceProperty, "public"), (policy.AppId, policy.Namespace, policy.TrustDomain));
+            Assert.NotEmpty(policy.Operations);
+        }
+
+        Assert.Equal(rendered.All<V1Deployment>().Count(), configurations.Count);
     }
 
     [KubectlTheory]
@@ -281,7 +302,7 @@ public sealed class OverlayTests
     public async Task Monitors_name_ports_that_exist(string overlay)
     {
         var ports = (await Rendered.KustomizeAsync(overlay)).Containers.SelectMany(container => container.Container.Ports ?? []).Select(port => port.Name).ToList();
-        var monitor = Assert.IsType<PodMonitor>(Assert.Single(StrictYaml.Read(await File.ReadAllTextAsync(Repository.Path("k8s/monitoring/pod-monitor.yaml")))));
+        var monitor = Assert.IsType<PodMonitor>(Assert.Single(StrictYaml.Read(await File.ReadAllTextAsync(Checkout.Path("k8s/monitoring/pod-monitor.yaml")))));
         Assert.Equal(
             ports.Where(port => port.EndsWith("-metrics", StringComparison.Ordinal)).Distinct().Append("dapr-metrics").Order(),
             monitor.Spec.PodMetricsEndpoints.Select(endpoint => endpoint.Port).Order());

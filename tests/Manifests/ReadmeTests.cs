@@ -39,7 +39,7 @@ public sealed partial class ReadmeTests
     /// <summary>The names and defaults of the rows. In a list of names one that starts with a colon shares the section of the one before.</summary>
     private static List<(string[] Names, string Default)> ReadRows()
     {
-        var section = File.ReadAllText(Repository.Path("README.md")).Split("\n## Settings\n")[1].Split("\n## ")[0];
+        var section = File.ReadAllText(Checkout.Path("README.md")).Split("\n## Settings\n")[1].Split("\n## ")[0];
         return
         [
             .. from line in section.Split('\n')

@@ -15,7 +15,7 @@ internal sealed class Rendered(IReadOnlyList<IKubernetesObject<V1ObjectMeta>> ob
     /// <summary>An overlay, or another directory below <c>k8s</c> with a kustomization.</summary>
     public static Task<Rendered> KustomizeAsync(string directory) => Overlays.GetOrAdd(
         directory,
-        _ => new(async () => new Rendered(StrictYaml.Read(await Programs.RunAsync("kubectl", "kustomize", Repository.Path($"k8s/{directory}")))))).Value;
+        _ => new(async () => new Rendered(StrictYaml.Read(await Programs.RunAsync("kubectl", "kustomize", Checkout.Path($"k8s/{directory}")))))).Value;
 
     public IReadOnlyList<IKubernetesObject<V1ObjectMeta>> Objects => objects;
 

@@ -18,6 +18,7 @@ namespace SpegelDapr.Blob.Holders;
 internal sealed partial class ResolverClient : IDisposable
 {
     private const int MostAnswerBytes = 16 * 1024 * 1024;
+    private const int MostReasonChars = 512;
 
     private readonly HttpClient _http;
     private readonly ResiliencePipeline _pipeline;
@@ -138,7 +139,13 @@ internal sealed partial class ResolverClient : IDisposable
 
     private static async Task<TAnswer> ReadAsync<TAnswer>(HttpResponseMessage response, JsonTypeInfo<TAnswer> type, CancellationToken cancellation)
     {
-        response.EnsureSuccessStatusCode();
+        if (!response.IsSuccessStatusCode)
+        {
+            // Dapr's sidecar says in the body what is in the way: no such app, or its access control.
+            var reason = (await response.Content.ReadAsStringAsync(cancellation)).ReplaceLineEndings(" ");
+            throw new HttpRequestException($"{(int)response.StatusCode} {reason[..Math.Min(reason.Length, MostReasonChars)]}", null, response.StatusCode);
+        }
+
         return JsonSerializer.Deserialize(await response.Content.ReadAsByteArrayAsync(cancellation), type) ?? throw new JsonException("The answer is null.");
     }
 

@@ -15,20 +15,18 @@ internal static class ComponentsCommand
         mode.AcceptOnlyFromAmong("isolated", "preferred", "adaptive");
         var boundary = new Option<string>("--boundary") { Description = "What mode isolated closes.", DefaultValueFactory = _ => "zone" };
         boundary.AcceptOnlyFromAmong("zone", "region");
-        var kubernetesNamespace = new Option<string>("--namespace") { Description = "The namespace of the callers, for access control.", DefaultValueFactory = _ => "spegel-dapr" };
-        var command = new Command("components", "Print Dapr resources with scopes and access control for zones.") { paths, zones, mode, boundary, kubernetesNamespace };
+        var command = new Command("components", "Print Dapr resources that zones' services alone may use.") { paths, zones, mode, boundary };
         command.SetAction(parsed => Print(
             parsed.GetRequiredValue(paths),
             ScopedZone.All(
                 [.. parsed.GetRequiredValue(zones).Select(ParseZone)],
-                new ZoneOptions { Mode = parsed.GetRequiredValue(mode), Boundary = parsed.GetRequiredValue(boundary) }),
-            parsed.GetRequiredValue(kubernetesNamespace)));
+                new ZoneOptions { Mode = parsed.GetRequiredValue(mode), Boundary = parsed.GetRequiredValue(boundary) })));
         return command;
     }
 
-    private static void Print(IEnumerable<string> paths, IReadOnlyList<ScopedZone> zones, string kubernetesNamespace)
+    private static void Print(IEnumerable<string> paths, IReadOnlyList<ScopedZone> zones)
     {
-        var resources = new ScopedResources(zones, kubernetesNamespace);
+        var resources = new ScopedResources(zones);
         foreach (var document in paths.SelectMany(Files).SelectMany(resources.Read).ToList())
         {
             Console.Write($"---\n{document}");

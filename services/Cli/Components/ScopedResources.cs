@@ -5,10 +5,10 @@ using YamlDotNet.RepresentationModel;
 namespace SpegelDapr.Cli.Components;
 
 /// <summary>
-/// Dapr's resources written for zones: a component with the app ids and topics that may use it, a configuration for each zone's resolvers, and others
-/// as they are.
+/// Dapr's resources written for zones: a component with the app ids and topics that may use it, a resiliency with those that it is for, and others as
+/// they are.
 /// </summary>
-internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones, string kubernetesNamespace)
+internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
 {
     /// <summary>The resources of a file, as a YAML document each.</summary>
     /// <exception cref="UserErrorException">It is no YAML, or no resource.</exception>
@@ -32,43 +32,28 @@ internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones, string ku
                 throw new UserErrorException($"{file}: not a Dapr resource: it has no kind.");
             }
 
-            switch (kind)
+            if (kind == "Component")
             {
-                case "Component":
-                    Scope(resource);
-                    yield return Write(resource);
-                    break;
-                case "Configuration":
-                    foreach (var zone in zones)
-                    {
-                        Address(resource, zone);
-                        yield return Write(resource);
-                    }
-
-                    break;
-                default:
-                    yield return Write(resource);
-                    break;
+                ScopeComponent(resource);
             }
+            else if (kind == "Resiliency")
+            {
+                Scope(resource, Apps(DaprNames.LayerEvents));
+            }
+
+            yield return Write(resource);
         }
     }
 
-    private void Scope(YamlMappingNode component)
+    private void ScopeComponent(YamlMappingNode component)
     {
         var name = Text(Map(component, "metadata"), "name") ?? "";
-        var apps = name switch
-        {
-            DaprNames.LayerEvents or DaprNames.LayerSync => zones.SelectMany(zone => new[] { zone.Discovery, zone.Resolver }),
-            DaprNames.HolderStore => zones.Select(zone => zone.Resolver),
-            _ => [],
-        };
-        var scopes = new YamlSequenceNode(apps.Distinct().Select(app => new YamlScalarNode(app)));
-        if (scopes.Children.Count == 0)
+        if (Apps(name) is not { Count: > 0 } apps)
         {
             return;
         }
 
-        component.Children["scopes"] = scopes;
+        Scope(component, apps);
         var metadata = (YamlSequenceNode)Map(component, "spec").Children["metadata"];
         foreach (var (key, value) in TopicScopes.Of(name, zones))
         {
@@ -77,15 +62,16 @@ internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones, string ku
         }
     }
 
-    private void Address(YamlMappingNode configuration, ScopedZone zone)
+    /// <summary>Who uses a component; nobody uses one that is not ours.</summary>
+    private List<string> Apps(string component) => component switch
     {
-        Map(configuration, "metadata").Children["name"] = zone.Resolver;
-        foreach (var policy in ((YamlSequenceNode)Map(Map(configuration, "spec"), "accessControl").Children["policies"]).OfType<YamlMappingNode>())
-        {
-            policy.Children["appId"] = zone.Discovery;
-            policy.Children["namespace"] = kubernetesNamespace;
-        }
-    }
+        DaprNames.LayerEvents or DaprNames.LayerSync => [.. zones.SelectMany(zone => new[] { zone.Discovery, zone.Resolver }).Distinct()],
+        DaprNames.HolderStore => [.. zones.Select(zone => zone.Resolver).Distinct()],
+        _ => [],
+    };
+
+    private static void Scope(YamlMappingNode resource, IEnumerable<string> apps) =>
+        resource.Children["scopes"] = new YamlSequenceNode(apps.Select(app => new YamlScalarNode(app)));
 
     private static string Write(YamlMappingNode resource)
     {

@@ -26,7 +26,7 @@ internal static class TopicScopes
         var scopes = new List<KeyValuePair<string, string>>();
         if (zones.All(zone => zone.Reach is not null))
         {
-            scopes.Add(new("protectedTopics", string.Join(',', zones.SelectMany(zone => zone.Reach!.Prepend(zone.Location)).Distinct().Select(topic))));
+            scopes.Add(new("protectedTopics", string.Join(',', zones.Select(zone => topic(zone.Location)))));
         }
 
         scopes.Add(new(speaks, string.Join(';', zones.SelectMany(zone => new[] { Entry(zone.Discovery, [zone.Location]), Entry(zone.Resolver, []) }))));

@@ -29,7 +29,7 @@ internal sealed class Backend(TestDirectory directory, Machine? on = null, strin
     public static IReadOnlyList<string> Programs => Chosen == RabbitMq ? ["redis-server", "rabbitmq-server", "epmd"] : ["redis-server"];
 
     /// <summary>The resources of the set that needs no server, for apps whose sidecars are in one process.</summary>
-    public static IReadOnlyList<string> InMemoryResources { get; } = [Repository.Path("components/in-memory"), Repository.Path("components/common")];
+    public static IReadOnlyList<string> InMemoryResources { get; } = [Checkout.Path("components/in-memory"), Checkout.Path("components/common")];
 
     public Task StartAsync() => Task.WhenAll(_redis.StartAsync(), _rabbitMq?.StartAsync() ?? Task.CompletedTask);
 
@@ -44,7 +44,7 @@ internal sealed class Backend(TestDirectory directory, Machine? on = null, strin
     public string WriteResources(IReadOnlyList<ScopedZone>? zones = null)
     {
         var resources = directory.Sub("components");
-        foreach (var file in new[] { _set, "common" }.SelectMany(folder => Directory.EnumerateFiles(Repository.Path($"components/{folder}"), "*.yaml")))
+        foreach (var file in new[] { _set, "common" }.SelectMany(folder => Directory.EnumerateFiles(Checkout.Path($"components/{folder}"), "*.yaml")))
         {
             var written = Path.Combine(resources, Path.GetFileName(file));
             File.WriteAllText(written, File.ReadAllText(file)
@@ -52,7 +52,7 @@ internal sealed class Backend(TestDirectory directory, Machine? on = null, strin
                 .Replace("localhost:5672", $"{_machine.Address}:{_rabbitMq?.Port}", StringComparison.Ordinal));
             if (zones is not null)
             {
-                File.WriteAllText(written, Assert.Single(new ScopedResources(zones, "default").Read(written)));
+                File.WriteAllText(written, Assert.Single(new ScopedResources(zones).Read(written)));
             }
         }
 

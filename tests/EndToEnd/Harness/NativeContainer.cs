@@ -57,7 +57,7 @@ internal sealed partial class NativeContainer : IAsyncDisposable
     }
 
     private static async Task<string> PublishAsync() =>
-        (await ExternalProcess.RunAsync("bash", [Repository.Path("tests/native.sh")], PublishBudget)).Trim().Split('\n')[^1];
+        (await ExternalProcess.RunAsync("bash", [Checkout.Path("tests/native.sh")], PublishBudget)).Trim().Split('\n')[^1];
 
     /// <summary>Copies a program and the libraries it needs to where they are looked for. It opens OpenSSL's, for hashes too, only when it runs.</summary>
     private static async Task CopyAsync(string program, string target)

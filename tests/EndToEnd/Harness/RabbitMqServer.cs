@@ -17,7 +17,7 @@ internal sealed class RabbitMqServer(TestDirectory directory, Machine? on = null
         _server = ExternalProcess.Start(
             "rabbitmq",
             directory.Sub("rabbitmq"),
-            Repository.Path("tests/rabbitmq/rabbitmq.sh"),
+            Checkout.Path("tests/rabbitmq/rabbitmq.sh"),
             [
                 directory.Sub("rabbitmq/data"), _machine.Address,
                 .. new[] { Port, _distributionPort, _epmdPort }.Select(port => port.ToString(CultureInfo.InvariantCulture)),

@@ -6,7 +6,7 @@ namespace SpegelDapr.EndToEnd.Lab;
 /// <summary><c>tests/lab/lab.sh</c> as somebody uses it by hand.</summary>
 public sealed class LabScriptTests : IDisposable
 {
-    private static readonly string Script = Repository.Path("tests/lab/lab.sh");
+    private static readonly string Script = Checkout.Path("tests/lab/lab.sh");
 
     private readonly TestDirectory _directory = new();
 

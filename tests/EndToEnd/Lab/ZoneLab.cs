@@ -135,7 +135,7 @@ internal sealed class ZoneLab : IAsyncDisposable
         }
     }
 
-    private static Task<string> ScriptAsync(IEnumerable<string> arguments) => ExternalProcess.RunAsync(Repository.Path("tests/lab/lab.sh"), arguments);
+    private static Task<string> ScriptAsync(IEnumerable<string> arguments) => ExternalProcess.RunAsync(Checkout.Path("tests/lab/lab.sh"), arguments);
 
     private static string Name(LabLink link) => link == LabLink.Zones ? "zones" : "upstream";
 }

@@ -68,7 +68,7 @@ public sealed class ComponentTests : IDisposable
     public void The_component_sets_of_the_project_that_LocalDapr_knows_can_be_read(string set)
     {
         var resources = new Resources.ResourceFiles(Microsoft.Extensions.Logging.Abstractions.NullLogger<Resources.ResourceFiles>.Instance)
-            .Read([Repository.Path($"components/{set}"), Repository.Path("components/common")], "app");
+            .Read([Checkout.Path($"components/{set}"), Checkout.Path("components/common")], "app");
 
         Assert.Equal(["holder-store", "layer-events", "layer-sync"], resources.Components.Select(component => component.Name));
         Assert.Equal(["layer-events", "layer-sync"], resources.InboundRetries.Keys.Order());

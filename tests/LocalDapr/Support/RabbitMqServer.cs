@@ -43,7 +43,7 @@ internal sealed class RabbitMqServer(string directory, int virtualHosts = 0) : I
     public async Task StartAsync()
     {
         var start = new ProcessStartInfo(
-            Repository.Path("tests/rabbitmq/rabbitmq.sh"),
+            Checkout.Path("tests/rabbitmq/rabbitmq.sh"),
             [directory, "127.0.0.1", .. new[] { Port, _distributionPort, _epmdPort, virtualHosts }.Select(number => number.ToString(CultureInfo.InvariantCulture))])
         {
             RedirectStandardInput = true,

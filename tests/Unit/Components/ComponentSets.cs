@@ -8,7 +8,7 @@ internal static class ComponentSets
 {
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
 
-    public static string Directory { get; } = Path.Combine(Find(new DirectoryInfo(AppContext.BaseDirectory)).FullName, "components");
+    public static string Directory { get; } = Checkout.Path("components");
 
     /// <summary>The backend sets.</summary>
     public static IEnumerable<string> Names =>
@@ -44,11 +44,6 @@ internal static class ComponentSets
 
         return found;
     }
-
-    private static DirectoryInfo Find(DirectoryInfo directory) =>
-        File.Exists(Path.Combine(directory.FullName, "spegel-dapr.sln"))
-            ? directory
-            : Find(directory.Parent ?? throw new InvalidOperationException("The tests run from a build within the checkout."));
 }
 
 /// <summary>A component type of Dapr.</summary>

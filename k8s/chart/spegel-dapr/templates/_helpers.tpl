@@ -74,6 +74,43 @@ dapr.io/sidecar-memory-request: {{ .Values.dapr.memoryRequest | quote }}
 dapr.io/sidecar-memory-limit: {{ .Values.dapr.memoryLimit | quote }}
 {{- end }}
 
+{{/*
+Who may publish and hear what on a pub/sub component, as `spegel-dapr components` writes it: discoveries of their own zone, resolvers what they reach.
+Unless zones are isolated resolvers may reach zones that nobody knows yet, and are not held to any.
+*/}}
+{{- define "spegel-dapr.topicScopes" -}}
+{{- $isolated := eq .root.Values.mode "isolated" }}
+{{- $all := list }}
+{{- $speaks := list }}
+{{- $hears := list }}
+{{- range .root.Values.zones }}
+{{- $region := include "spegel-dapr.part" .region }}
+{{- $zone := include "spegel-dapr.part" .zone }}
+{{- $topic := printf "%s.%s.%s" $.topics $region $zone }}
+{{- $all = append $all $topic }}
+{{- $speaks = concat $speaks (list (printf "discovery-%s=%s" $zone $topic) (printf "resolver-%s=" $zone)) }}
+{{- $hears = append $hears (printf "discovery-%s=" $zone) }}
+{{- if $isolated }}
+{{- $reach := list }}
+{{- range $.root.Values.zones }}
+{{- $other := include "spegel-dapr.part" .zone }}
+{{- if and (eq (include "spegel-dapr.part" .region) $region) (or (eq $.root.Values.boundary "region") (eq $other $zone)) }}
+{{- $reach = append $reach (printf "%s.%s.%s" $.topics $region $other) }}
+{{- end }}
+{{- end }}
+{{- $hears = append $hears (printf "resolver-%s=%s" $zone (join "," $reach)) }}
+{{- end }}
+{{- end }}
+{{- if $isolated }}
+- name: protectedTopics
+  value: {{ join "," $all | quote }}
+{{- end }}
+- name: {{ .speaks }}
+  value: {{ join ";" $speaks | quote }}
+- name: {{ .hears }}
+  value: {{ join ";" $hears | quote }}
+{{- end }}
+
 {{- define "spegel-dapr.confined" -}}
 readOnlyRootFilesystem: true
 allowPrivilegeEscalation: false

@@ -1,11 +1,12 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
+using SpegelDapr.Blob.Holders;
 using SpegelDapr.Resolver.Nodes;
 
-namespace SpegelDapr.Unit.Kubernetes;
+namespace SpegelDapr.Unit;
 
 /// <summary>Keeps what is logged.</summary>
-internal sealed class CollectingLogger : ILogger<NodeWatch>, ILogger<LostNodes>
+internal sealed class CollectingLogger : ILogger<NodeWatch>, ILogger<LostNodes>, ILogger<ResolverClient>
 {
     private readonly ConcurrentQueue<(LogLevel Level, string Message)> _lines = new();
 

@@ -1,7 +1,7 @@
-namespace SpegelDapr.EndToEnd.Harness;
+namespace SpegelDapr.Tests;
 
 /// <summary>The checkout that the tests were built from.</summary>
-internal static class Repository
+internal static class Checkout
 {
     private static readonly string Root = Find();
 
