@@ -73,6 +73,7 @@ public sealed class ChartTests : IDisposable
           prependExisting: true
           containerdSock: /run/k3s/containerd/containerd.sock
           additionalMirrorTargets: [http://10.0.0.9:5000]
+          containerdRegistryConfigPath: /var/lib/rancher/k3s/agent/etc/containerd/certs.d
         blob: { clients: [10.9.0.0/16] }
         settings: { Zones__Prices__CrossRegion: 0.02 }
         dapr: { config: tracing }
@@ -89,7 +90,10 @@ public sealed class ChartTests : IDisposable
         var containers = rendered.Containers.Select(container => container.Container).GroupBy(container => container.Name).ToDictionary(group => group.Key, group => group.First());
         Assert.Equal(
             ["--registry=https://docker.io", "--registry=ghcr.io"], containers["configure"].Args.Where(argument => argument.StartsWith("--registry", StringComparison.Ordinal)));
-        Assert.Subset(containers["configure"].Args.ToHashSet(), new HashSet<string> { "--resolve-tags=false", "--prepend-existing=true", "--mirror=http://10.0.0.9:5000" });
+        Assert.Subset(containers["configure"].Args.ToHashSet(), new HashSet<string>
+        {
+            "--resolve-tags=false", "--prepend-existing=true", "--mirror=http://10.0.0.9:5000", "--containerd-config=/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
+        });
         var blob = rendered.Environment(containers["blob"]);
         Assert.Equal("10.9.0.0/16", blob["Blob__Clients__1"]);
         Assert.Equal("ghcr.io", blob["Registries__Mirrored__1"]);

@@ -15,6 +15,7 @@ public sealed class PreflightTests : IDisposable
     [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = \"/etc/containerd/certs.d/\"\n")]
     [InlineData("[plugins.cri.registry]\nconfig_path = \"/etc/docker/certs.d:/etc/containerd/certs.d\"\n")]
     [InlineData("version = 3\n" + Images)]
+    [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\nuse_local_image_pull = true\nregistry.config_path = '/etc/containerd/certs.d:/etc/docker/certs.d'")]
     public async Task A_configuration_that_names_our_directory_is_well(string config)
     {
         var findings = await CheckAsync(config);
@@ -27,6 +28,7 @@ public sealed class PreflightTests : IDisposable
     [InlineData("version = 2", "config_path is not set")]
     [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = '/etc/other'", "config_path is /etc/other, not /etc/containerd/certs.d")]
     [InlineData("version = 3\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = '/etc/containerd/certs.d'", "set it in [plugins.'io.containerd.cri.v1.images'.registry]")]
+    [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/etc/containerd/certs.d:/etc/docker/certs.d'", "none of several directories is read: set it to /etc/containerd/certs.d alone")]
     [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd]\ndiscard_unpacked_layers = true", "discard_unpacked_layers is true")]
     [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\ndiscard_unpacked_layers = true", "discard_unpacked_layers is true")]
     [InlineData("version = 2\nroot = '/data/containerd'", "content is in /data/containerd/io.containerd.content.v1.content, not in /var/lib/containerd/io.containerd.content.v1.content")]

@@ -50,6 +50,7 @@ internal static class ContainerdConfigFile
             IsCriDisabled = disabled.Overlaps([FirstCri, SecondCri, ImagesCri]),
             ConfigPath = (isOnlyImages ? configPath : firstConfigPath ?? configPath) ?? "",
             Misplaced = isOnlyImages && configPath is null && firstConfigPath is not null ? (SecondCri, ImagesCri) : null,
+            PullsLocally = isOnlyImages ? IsTrue(images, "use_local_image_pull") : null,
             DiscardsUnpackedLayers = IsTrue(images, "discard_unpacked_layers") || (!isOnlyImages && IsTrue(Table(first, "containerd"), "discard_unpacked_layers")),
             Root = Text(config, "root") ?? DefaultRoot,
         };

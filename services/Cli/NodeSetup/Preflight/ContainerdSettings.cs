@@ -25,6 +25,12 @@ internal sealed record ContainerdSettings(string Source)
     /// <summary>A place where <c>config_path</c> is set and not read, and the one where it is read.</summary>
     public (string Here, string There)? Misplaced { get; init; }
 
+    /// <summary>
+    /// Whether the CRI plugin pulls images itself and does not have its transfer service do it, which is the default since 2.1; null where a
+    /// configuration can be that of an earlier one.
+    /// </summary>
+    public bool? PullsLocally { get; init; }
+
     /// <summary>Whether layers are deleted once they are unpacked.</summary>
     public bool? DiscardsUnpackedLayers { get; init; }
 
@@ -41,6 +47,7 @@ internal sealed record ContainerdSettings(string Source)
         IsCriDisabled = IsCriDisabled ?? other.IsCriDisabled,
         ConfigPath = ConfigPath ?? other.ConfigPath,
         Misplaced = ConfigPath is null ? other.Misplaced : Misplaced,
+        PullsLocally = PullsLocally ?? other.PullsLocally,
         DiscardsUnpackedLayers = DiscardsUnpackedLayers ?? other.DiscardsUnpackedLayers,
         Root = Root ?? other.Root,
     };

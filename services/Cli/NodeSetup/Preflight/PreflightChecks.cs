@@ -19,6 +19,9 @@ internal static class PreflightChecks
     /// <summary>The first containerd with CRI v1, and the oldest that spegel-dapr is tested with.</summary>
     public static readonly Version OldestVersion = new(1, 6);
 
+    /// <summary>The first containerd whose transfer service pulls for the CRI plugin.</summary>
+    private static readonly Version TransferVersion = new(2, 1);
+
     private const string DefaultConfigFile = "/etc/containerd/config.toml";
 
     private static string DefaultSocket => new Discovery.Containerd.ContainerdOptions().Socket;
@@ -73,9 +76,9 @@ internal static class PreflightChecks
         {
             yield return new PreflightFinding(
                 "version",
-                settings.Runtime == "containerd" && !IsOlder(version),
+                settings.Runtime == "containerd" && !IsOlder(version, OldestVersion),
                 settings.Runtime != "containerd" ? $"the runtime is {settings.Runtime} {version}: spegel-dapr needs containerd."
-                : IsOlder(version) ? $"containerd is {version}: use {OldestVersion} or later."
+                : IsOlder(version, OldestVersion) ? $"containerd is {version}: use {OldestVersion} or later."
                 : $"containerd is {version}.");
         }
 
@@ -86,12 +89,14 @@ internal static class PreflightChecks
 
         var ours = Path.TrimEndingDirectorySeparator(options.CertsDirectory);
         var configPaths = settings.ConfigPath?.Split(':', StringSplitOptions.RemoveEmptyEntries) ?? [];
+        var isRead = configPaths.Length < 2 || !PullsByTransferService(settings);
         yield return new PreflightFinding(
             "config-path",
-            configPaths.Any(path => Path.TrimEndingDirectorySeparator(path) == ours),
+            isRead && configPaths.Any(path => Path.TrimEndingDirectorySeparator(path) == ours),
             settings.ConfigPath is null ? $"config_path is not known, since containerd {settings.Version} does not tell it: give its configuration as --containerd-config."
             : settings.Misplaced is var (here, there) ? $"config_path is set for '{here}', where this version of the configuration is not to have it: set it in [plugins.'{there}'.registry], and restart containerd ({settings.Source})."
             : configPaths.Length == 0 ? $"config_path is not set, so containerd does not ask the mirror: set it to {ours}, and restart containerd ({settings.Source})."
+            : !isRead ? $"config_path is {settings.ConfigPath}, and since containerd {TransferVersion} none of several directories is read: set it to {ours} alone, and restart containerd ({settings.Source})."
             : configPaths.Any(path => Path.TrimEndingDirectorySeparator(path) == ours) ? $"config_path is {settings.ConfigPath}."
             : $"config_path is {settings.ConfigPath}, not {ours}: set it to that, or give --certs-d.");
 
@@ -115,9 +120,13 @@ internal static class PreflightChecks
 
     private static string? IfExists(string path) => File.Exists(path) ? path : null;
 
-    private static bool IsOlder(string version)
+    /// <summary>It takes config_path for one directory, whatever is in it (containerd/containerd#12415, as of 2.4).</summary>
+    private static bool PullsByTransferService(ContainerdSettings settings) =>
+        settings.Version is { } version ? settings.PullsLocally != true && !IsOlder(version, TransferVersion) : settings.PullsLocally == false;
+
+    private static bool IsOlder(string version, Version than)
     {
         var parts = version.TrimStart('v').Split('.');
-        return parts.Length > 1 && int.TryParse(parts[0], out var major) && int.TryParse(parts[1], out var minor) && new Version(major, minor) < OldestVersion;
+        return parts.Length > 1 && int.TryParse(parts[0], out var major) && int.TryParse(parts[1], out var minor) && new Version(major, minor) < than;
     }
 }
