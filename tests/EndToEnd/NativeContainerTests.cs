@@ -8,12 +8,6 @@ namespace SpegelDapr.EndToEnd;
 /// <summary>The services of a node as in their images and pods: native code, in containers that can do no more than they must.</summary>
 public sealed class NativeContainerTests : IAsyncLifetime, IDisposable
 {
-    /// <summary>The images' user.</summary>
-    private const int Nobody = 1654;
-
-    /// <summary>The user whose containerd's socket is.</summary>
-    private const int Root = 0;
-
     private readonly TestDirectory _directory = new("spegel-dapr-native");
     private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(10) };
     private readonly Registry _registry;
@@ -49,7 +43,6 @@ public sealed class NativeContainerTests : IAsyncLifetime, IDisposable
         await using var blob = await NativeContainer.StartAsync(
             "Blob",
             _directory.Sub("blob"),
-            Nobody,
             new Dictionary<string, bool> { [_containerd.ContentPath] = false },
             Settings(("Blob__Url", _mirror.ToString()), ("Blob__ContentPath", _containerd.ContentPath)));
         await BecomesAsync("blob is ready", HttpStatusCode.OK, "readyz");
@@ -84,7 +77,6 @@ public sealed class NativeContainerTests : IAsyncLifetime, IDisposable
     private Task<NativeContainer> StartDiscoveryAsync(string name) => NativeContainer.StartAsync(
         "Discovery",
         _directory.Sub(name),
-        Root,
         new Dictionary<string, bool> { [_containerd.Socket] = true, [_containerd.ContentPath] = false },
         Settings(
             ("App__Url", $"http://127.0.0.1:{FreePorts.Next()}"),

@@ -12,6 +12,12 @@ internal sealed partial class NativeContainer : IAsyncDisposable
     /// <summary>By which tests/run.sh finds what tests have started.</summary>
     private const string Mark = "SPEGEL_DAPR_TEST_RUN";
 
+    /// <summary>The images' user.</summary>
+    private const int ImageUser = 1654;
+
+    /// <summary>The user whose containerd's socket is.</summary>
+    private const int Root = 0;
+
     private static readonly Lazy<Task<string>> Published = new(PublishAsync);
     private static readonly TimeSpan PublishBudget = TimeSpan.FromMinutes(20);
 
@@ -26,18 +32,18 @@ internal sealed partial class NativeContainer : IAsyncDisposable
     /// <summary>Starts a service.</summary>
     /// <param name="service">Its name, such as <c>Blob</c>.</param>
     /// <param name="directory">A directory for it, which exists.</param>
-    /// <param name="user">The user and group it runs as.</param>
     /// <param name="mounts">The paths of this machine that it sees, at the same place, and whether it may write there.</param>
     /// <param name="settings">Its environment.</param>
     public static async Task<NativeContainer> StartAsync(
-        string service, string directory, int user, IReadOnlyDictionary<string, bool> mounts, IReadOnlyDictionary<string, string> settings)
+        string service, string directory, IReadOnlyDictionary<string, bool> mounts, IReadOnlyDictionary<string, string> settings)
     {
         var root = Path.Combine(directory, "rootfs");
         await CopyAsync(Path.Combine(await Published.Value, service, "service"), Path.Combine(root, "app/service"));
-        // The kubelet gives each container one.
+        // The kubelet gives these to each container.
         Directory.CreateDirectory(Path.Combine(root, "etc"));
         await File.WriteAllTextAsync(Path.Combine(root, "etc/resolv.conf"), "");
-        await File.WriteAllTextAsync(Path.Combine(directory, "config.json"), JsonSerializer.Serialize(Specification(user, mounts, settings)));
+        await File.WriteAllTextAsync(Path.Combine(root, "etc/hosts"), "127.0.0.1 localhost\n");
+        await File.WriteAllTextAsync(Path.Combine(directory, "config.json"), JsonSerializer.Serialize(Specification(service == "Discovery" ? Root : ImageUser, mounts, settings)));
         var process = ExternalProcess.Start(
             "container", directory, "runc", ["--root", Path.Combine(directory, "state"), "run", "--bundle", directory, $"spegel-dapr-{Guid.NewGuid():N}"]);
         return new NativeContainer(directory, process);
