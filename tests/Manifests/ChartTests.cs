@@ -109,13 +109,30 @@ public sealed class ChartTests : IDisposable
         Assert.Equal(new DaprSecretKeyRef("redis", "password"), Assert.Single(store, item => item.Name == "redisPassword").SecretKeyRef);
     }
 
+    [HelmTheory]
+    [InlineData("eu-west-1", "us-east-1")]
+    public async Task A_release_for_each_region_stands_beside_the_others(params string[] regions)
+    {
+        var releases = new List<Rendered>();
+        foreach (var region in regions)
+        {
+            var values = $"mode: isolated\nboundary: region\nnodeSelector: {{ topology.kubernetes.io/region: {region} }}\nzones: [{{ region: {region}, zone: {region}a }}]\n";
+            releases.Add(new Rendered(StrictYaml.Read(await TemplateAsync(values, region))));
+        }
+
+        Assert.All(releases.Zip(regions), release => Assert.All(
+            release.First.Pods, pod => Assert.Equal(release.Second, pod.Pod.Spec.NodeSelector["topology.kubernetes.io/region"])));
+        var names = releases.SelectMany(release => release.Objects).Select(thing => $"{thing.Kind} {thing.Metadata.NamespaceProperty}/{thing.Metadata.Name}").ToList();
+        Assert.Equal(names.Count, names.Distinct().Count());
+    }
+
     public void Dispose() => _directory.Delete(recursive: true);
 
-    private async Task<string> TemplateAsync(string values)
+    private async Task<string> TemplateAsync(string values, string release = "spegel-dapr")
     {
         var file = Path.Combine(_directory.FullName, "values.yaml");
         await File.WriteAllTextAsync(file, values);
-        return await Programs.RunAsync("helm", "template", "spegel-dapr", Checkout.Path("k8s/chart/spegel-dapr"), "--namespace", "spegel-dapr", "-f", file);
+        return await Programs.RunAsync("helm", "template", release, Checkout.Path("k8s/chart/spegel-dapr"), "--namespace", release, "-f", file);
     }
 
     /// <summary>An object without what differs by nature: Helm's labels, the ConfigMap's name, tags; in one order.</summary>
