@@ -13,7 +13,10 @@ COPY components components
 COPY services services
 RUN dotnet restore services/Cli --locked-mode
 ARG SOURCE_DATE_EPOCH=0
-RUN dotnet publish services/Cli -c Release --no-restore -o /image/app -p:UseAppHost=false -p:ContinuousIntegrationBuild=true
+# One thread compiles: the generators of log messages write classes in an order that threads decide.
+RUN echo -parallel- >/compiler.rsp \
+ && dotnet publish services/Cli -c Release --no-restore -o /image/app -p:UseAppHost=false \
+      -p:ContinuousIntegrationBuild=true -p:UseSharedCompilation=false -p:CompilerResponseFile=/compiler.rsp
 
 FROM ${BASE}
 ARG VERSION=0.1.0

@@ -13,12 +13,12 @@ RUN <<TEXT
 set -eu
 [ "$BUILDARCH" != "$TARGETARCH" ] || exit 0
 case $TARGETARCH in
-  arm64) package=gcc-aarch64-linux-gnu ;;
-  amd64) package=gcc-x86-64-linux-gnu ;;
+  arm64) packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
+  amd64) packages="gcc-x86-64-linux-gnu libc6-dev-amd64-cross" ;;
   *) echo "There is no image for $TARGETARCH: build for linux/amd64 or linux/arm64." >&2; exit 1 ;;
 esac
 apt-get update
-apt-get install -y --no-install-recommends "$package"
+apt-get install -y --no-install-recommends $packages
 rm -rf /var/lib/apt/lists/*
 TEXT
 WORKDIR /source
@@ -29,9 +29,12 @@ ARG SERVICE
 # The first restore holds the packages against the lock files. These do not name the native compiler, which is the SDK's own.
 RUN dotnet restore "services/$SERVICE" --locked-mode
 ARG SOURCE_DATE_EPOCH=0
-RUN find services -name packages.lock.json -delete \
+# One thread compiles: the generators of log messages write classes in an order that threads decide.
+RUN echo -parallel- >/compiler.rsp \
+ && find services -name packages.lock.json -delete \
  && dotnet publish "services/$SERVICE" -c Release -a "$TARGETARCH" -o /out \
       -p:PublishAot=true -p:RestorePackagesWithLockFile=false -p:ContinuousIntegrationBuild=true \
+      -p:UseSharedCompilation=false -p:CompilerResponseFile=/compiler.rsp \
  && install -D "/out/SpegelDapr.$SERVICE" /image/app/service
 
 FROM ${BASE}
