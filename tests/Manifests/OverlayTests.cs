@@ -46,7 +46,7 @@ public sealed class OverlayTests
             Assert.False(container.SecurityContext.AllowPrivilegeEscalation);
             Assert.Null(container.SecurityContext.Privileged);
             Assert.Equal(["ALL"], container.SecurityContext.Capabilities.Drop);
-            Assert.Null(container.SecurityContext.Capabilities.Add);
+            Assert.Equal(IsNodeSetup(container) ? ["DAC_OVERRIDE", "FOWNER"] : null, container.SecurityContext.Capabilities.Add);
             Assert.Contains("memory", container.Resources.Limits.Keys);
             Assert.Contains("cpu", container.Resources.Requests.Keys);
             Assert.True(IsRootsWork(container) ? container.SecurityContext.RunAsUser == 0 : container.SecurityContext is { RunAsNonRoot: true, RunAsUser: > 0 });
@@ -309,7 +309,9 @@ public sealed class OverlayTests
     }
 
     /// <summary>What has to do with files of root's: containerd's socket and configuration.</summary>
-    private static bool IsRootsWork(V1Container container) => container.Name is "discovery" or "configure" or "cleanup";
+    private static bool IsRootsWork(V1Container container) => container.Name is "discovery" || IsNodeSetup(container);
+
+    private static bool IsNodeSetup(V1Container container) => container.Name is "configure" or "cleanup";
 
     private static bool Selects(V1LabelSelector selector, V1PodTemplateSpec pod) => selector.MatchLabels.All(label => pod.Metadata.Labels.Contains(label));
 
