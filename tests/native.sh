@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
 
 services=(Blob Discovery Resolver)
-inputs=(global.json .editorconfig Directory.Build.props Directory.Packages.props services/Contracts services/ServiceDefaults)
+inputs=(global.json .editorconfig Directory.* services/Contracts services/ServiceDefaults)
 for service in "${services[@]}"; do inputs+=("services/$service"); done
 case $(uname -m) in
   x86_64) runtime=linux-x64 ;;

@@ -8,7 +8,7 @@ ARG BASE=mcr.microsoft.com/dotnet/aspnet:10.0-noble-chiseled
 FROM --platform=$BUILDPLATFORM ${SDK} AS build
 WORKDIR /source
 ENV DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
-COPY global.json Directory.Build.props Directory.Packages.props .editorconfig ./
+COPY global.json Directory.* .editorconfig ./
 COPY components components
 COPY services services
 RUN dotnet restore services/Cli --locked-mode

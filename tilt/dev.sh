@@ -5,7 +5,7 @@ case $1 in
   run)
     trap 'kill $(cat $pid); wait; exit' TERM INT
     while :; do
-      dotnet "/app/SpegelDapr.$SERVICE.dll" &
+      dotnet "/app/SpegelDapr.$PROJECT.dll" &
       echo $! >$pid
       wait $!
       code=$?

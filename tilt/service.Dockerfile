@@ -23,7 +23,7 @@ rm -rf /var/lib/apt/lists/*
 TEXT
 WORKDIR /source
 ENV DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
-COPY global.json Directory.Build.props Directory.Packages.props .editorconfig ./
+COPY global.json Directory.* .editorconfig ./
 COPY services services
 ARG SERVICE
 # The first restore holds the packages against the lock files. These do not name the native compiler, which is the SDK's own.

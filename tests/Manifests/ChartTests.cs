@@ -48,7 +48,8 @@ public sealed class ChartTests : IDisposable
     [HelmTheory]
     [InlineData("mode: best\n" + Zones, "mode")]
     [InlineData("boundary: planet\n" + Zones, "boundary")]
-    [InlineData("mode: preferred\n", "zones")]
+    [InlineData("mode: preferred\n", "zones is empty")]
+    [InlineData("zones: [{ region: eu, zone: a-zone-whose-name-is-too-long-to-be-in-an-app-id-of-dapr }]\n", "zones.0.zone")]
     [InlineData("zones: [{ region: eu, zone: 'a b' }]\n", "zones.0.zone")]
     [InlineData("zones: [{ region: eu, zone: a }, { region: us, zone: a }]\n", "zones has a twice")]
     [InlineData("spegel: { mirroredRegistries: ['https://docker.io/library'] }\n" + Zones, "spegel.mirroredRegistries.0")]
@@ -75,7 +76,7 @@ public sealed class ChartTests : IDisposable
           additionalMirrorTargets: [http://10.0.0.9:5000]
           containerdRegistryConfigPath: /var/lib/rancher/k3s/agent/etc/containerd/certs.d
         blob: { clients: [10.9.0.0/16] }
-        settings: { Zones__Prices__CrossRegion: 0.02 }
+        settings: { Zones__Prices__CrossRegion: 0.02, Resolver__MaxHoldersPerKey: 1000000 }
         dapr: { config: tracing }
         serviceMonitor: { enabled: true, relabelings: [{ action: labeldrop, regex: pod }] }
         components:
@@ -100,6 +101,7 @@ public sealed class ChartTests : IDisposable
         Assert.Equal(":latest$", blob["Registries__Filters__0"]);
         Assert.Equal("false", blob["Registries__ResolveTags"]);
         Assert.Equal("0.02", blob["Zones__Prices__CrossRegion"]);
+        Assert.Equal("1000000", blob["Resolver__MaxHoldersPerKey"]);
         Assert.Equal("Debug", blob["Logging__LogLevel__Default"]);
         Assert.Equal("/run/k3s/containerd/containerd.sock", rendered.Environment(containers["discovery"])["Containerd__Socket"]);
         Assert.All(rendered.Pods, pod => Assert.Equal("tracing", pod.Pod.Metadata.Annotations["dapr.io/config"]));

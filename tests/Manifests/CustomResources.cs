@@ -60,8 +60,12 @@ internal sealed record DaprConfiguration([property: JsonPropertyName("spec")] Da
 
 internal sealed record DaprConfigurationSpec(
     [property: JsonPropertyName("tracing")] JsonObject Tracing,
-    [property: JsonPropertyName("metrics")] JsonObject Metrics,
-    [property: JsonPropertyName("accessControl")] DaprAccessControl AccessControl);
+    [property: JsonPropertyName("metrics")] DaprMetrics Metrics,
+    [property: JsonPropertyName("accessControl")] DaprAccessControl? AccessControl);
+
+internal sealed record DaprMetrics([property: JsonPropertyName("enabled")] bool Enabled, [property: JsonPropertyName("http")] DaprHttpMetrics Http);
+
+internal sealed record DaprHttpMetrics([property: JsonPropertyName("increasedCardinality")] bool IncreasedCardinality);
 
 internal sealed record DaprAccessControl(
     [property: JsonPropertyName("defaultAction")] string DefaultAction,

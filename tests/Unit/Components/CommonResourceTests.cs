@@ -10,7 +10,7 @@ public sealed class CommonResourceTests
 {
     private readonly YamlMappingNode _resiliency = ComponentSets.Read("common/resiliency.yaml");
     private readonly YamlMappingNode _accessControl =
-        (YamlMappingNode)ComponentSets.Read("configuration.yaml").At("spec", "accessControl")!;
+        (YamlMappingNode)ComponentSets.ReadAll("configuration.yaml")[0].At("spec", "accessControl")!;
 
     [Fact]
     public void Dapr_waits_for_a_resolver_no_longer_than_blob_does_and_asks_it_once()

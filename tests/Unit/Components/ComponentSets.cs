@@ -19,12 +19,15 @@ internal static class ComponentSets
         File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Components", "component-metadata.json")), Json)!;
 
     /// <summary>The one resource of a file.</summary>
-    public static YamlMappingNode Read(string file)
+    public static YamlMappingNode Read(string file) => Assert.Single(ReadAll(file));
+
+    /// <summary>The resources of a file.</summary>
+    public static IReadOnlyList<YamlMappingNode> ReadAll(string file)
     {
         var yaml = new YamlStream();
         using var reader = new StreamReader(Path.Combine(Directory, file));
         yaml.Load(reader);
-        return (YamlMappingNode)Assert.Single(yaml.Documents).RootNode;
+        return [.. yaml.Documents.Select(document => (YamlMappingNode)document.RootNode)];
     }
 
     /// <summary>The scalar at a path; null when there is none.</summary>

@@ -34,6 +34,11 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{ regexReplaceAll "[^a-z0-9-]" (lower .) "-" }}
 {{- end }}
 
+{{/* A value as text; a number as it was written, since Helm reads all as floats. */}}
+{{- define "spegel-dapr.text" -}}
+{{ if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}
+{{- end }}
+
 {{/* For a settings map: list items get their index. */}}
 {{- define "spegel-dapr.settings" -}}
 Zones__Mode: {{ .Values.mode | quote }}
@@ -53,7 +58,7 @@ Registries__ResolveTags: "false"
 Logging__LogLevel__Default: {{ get (dict "DEBUG" "Debug" "WARN" "Warning" "ERROR" "Error") .Values.spegel.logLevel | quote }}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
-{{ $name }}: {{ $value | toString | quote }}
+{{ $name }}: {{ include "spegel-dapr.text" $value | quote }}
 {{- end }}
 {{- end }}
 
