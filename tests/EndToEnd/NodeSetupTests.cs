@@ -136,10 +136,10 @@ public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
         await _containerd.StartAsync();
 
         var told = await CriStatus.ReadAsync(_containerd.Socket, CancellationToken.None);
-        var read = ContainerdConfigFile.Read(_containerd.ConfigFile, told.Major);
+        var read = ContainerdConfigFile.Read(_containerd.ConfigFile, told.Number);
 
         Assert.Equal("containerd", told.Runtime);
-        Assert.NotNull(told.Major);
+        Assert.NotNull(told.Number);
         Assert.Equal(_containerd.ContentPath, told.ContentPath);
         Assert.Equal(read, told.CompletedBy(read) with { Source = read.Source, Runtime = null, Version = null });
         Assert.Equal(_containerd.Hosts, read.ConfigPath);

@@ -38,6 +38,8 @@ internal static class CriStatus
                 IsCriDisabled = false,
                 ConfigPath = Find(config.RootElement, "registry", "configPath")?.GetString(),
                 DiscardsUnpackedLayers = Find(config.RootElement, "containerd", "discardUnpackedLayers")?.GetBoolean(),
+                HasMirrors = Find(config.RootElement, "registry") is { } registry ? Members(registry, "mirrors").Any() : null,
+                HasTls = Find(config.RootElement, "registry") is { } other ? Members(other, "configs").Any(host => Find(host.Value, "tls") is { ValueKind: JsonValueKind.Object }) : null,
                 Root = Find(config.RootElement, "containerdRootDir")?.GetString(),
             };
         }
@@ -57,6 +59,9 @@ internal static class CriStatus
 
     private static UserErrorException CannotBeAsked(string socket, string reason) =>
         new($"{socket} cannot be asked ({reason.TrimEnd('.')}): give containerd's socket as --containerd-sock, and run as root.");
+
+    private static JsonElement.ObjectEnumerator Members(JsonElement element, string name) =>
+        Find(element, name) is { ValueKind: JsonValueKind.Object } found ? found.EnumerateObject() : default;
 
     private static JsonElement? Find(JsonElement element, params IEnumerable<string> names)
     {
