@@ -1,3 +1,4 @@
+using SpegelDapr.Cli.NodeSetup.Cri;
 using SpegelDapr.Cli.NodeSetup.Preflight;
 
 namespace SpegelDapr.Unit.NodeSetup;
@@ -94,6 +95,21 @@ public sealed class PreflightTests : IDisposable
     public void An_unset_config_path_has_a_meaning_since_2_2(string version, bool pullsLocally, bool ok) =>
         Assert.Equal(ok, PreflightChecks.Check(
             new ContainerdSettings("socket") { Runtime = "containerd", Version = version, ConfigPath = "", PullsLocally = pullsLocally }, Options(null)).Single(finding => finding.Check == "config-path").Ok);
+
+    [Theory]
+    [InlineData("""{"registry":{"configPath":"","mirrors":{"docker.io":{"endpoint":["https://a"]}},"configs":null}}""", "registry.mirrors is set")]
+    [InlineData("""{"registry":{"configPath":"","mirrors":null,"configs":{"a":{"auth":null,"tls":null},"b":{"auth":null,"tls":{"ca_file":"c"}}}}}""", "tls in registry.configs is set")]
+    [InlineData("""{"registry":{"configPath":"","mirrors":{},"configs":{"a":{"auth":null,"tls":null}}}}""", null)]
+    [InlineData("{}", null)]
+    public void Mirrors_of_the_older_kind_are_told_over_the_socket(string json, string? message)
+    {
+        var settings = CriStatus.Read("socket", new VersionResponse { RuntimeName = "containerd", RuntimeVersion = "1.7.27" }, json);
+
+        var finding = PreflightChecks.Check(settings, Options(null)).SingleOrDefault(finding => finding.Check == "registry");
+
+        Assert.Equal(message is null, finding is null);
+        Assert.StartsWith(message ?? "", finding?.Message ?? "", StringComparison.Ordinal);
+    }
 
     [Fact]
     public async Task A_configuration_without_a_name_is_said()
