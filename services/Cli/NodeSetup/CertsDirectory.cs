@@ -127,7 +127,7 @@ internal sealed class CertsDirectory
         foreach (var (name, directory, server) in targets)
         {
             var hosts = HostsFile.Compose(
-                settings, directory.Names, server, directory.ReadExisting() ?? FallbackOf(directory, fallback), directory.NeedsDirectoryMark);
+                settings, directory.Names, server, directory.ReadExisting(settings.Containerd) ?? FallbackOf(directory, fallback, settings.Containerd), directory.NeedsDirectoryMark);
             var same = writes.FindIndex(write => write.Directory == directory);
             if (same < 0)
             {
@@ -143,9 +143,9 @@ internal sealed class CertsDirectory
     }
 
     /// <summary>What a registry without a directory has followed so far, and would no longer once it has one.</summary>
-    private static TomlTable FallbackOf(HostDirectory directory, HostDirectory? fallback)
+    private static TomlTable FallbackOf(HostDirectory directory, HostDirectory? fallback, Version? containerd)
     {
-        if (directory == fallback || fallback?.ReadExisting() is not { } existing)
+        if (directory == fallback || fallback?.ReadExisting(containerd) is not { } existing)
         {
             return [];
         }

@@ -48,7 +48,8 @@ internal static class ConfigureCommand
         {
             var settings = request.ToSettings();
             reading = await ContainerdSources.ReadAsync(request.Preflight, cancellationToken);
-            settings.ThrowIfNotReadBy(reading.Settings);
+            settings = settings with { Containerd = reading.Settings is { Runtime: ContainerdSettings.Name } containerd ? containerd.Number : null };
+            settings.ThrowIfUnreadable();
             if (!request.Check)
             {
                 changes = new CertsDirectory(request.Preflight.CertsDirectory, new NodeFiles()).Configure(settings);

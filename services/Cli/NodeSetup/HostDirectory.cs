@@ -54,8 +54,9 @@ internal sealed class HostDirectory
     private byte[]? Ours => !IsBlocked && new FileInfo(_hosts).LinkTarget is null && Read(_hosts) is { } content && HostsFile.IsOurs(content) ? content : null;
 
     /// <summary>What containerd would follow without us; null when the directory is not there without us.</summary>
+    /// <param name="containerd">containerd's version; null where it is not known.</param>
     /// <exception cref="UserErrorException">It is malformed, or cannot be seen.</exception>
-    public TomlTable? ReadExisting()
+    public TomlTable? ReadExisting(Version? containerd)
     {
         if (!IsSomebodys)
         {
@@ -69,17 +70,19 @@ internal sealed class HostDirectory
             return certificates;
         }
 
+        // containerd 1.x rejects a file without hosts, and looks for certificates then (getSortedHosts and loadHostDir). Where it can be either, so is this.
         var existing = HostsFile.Parse(content, path);
-        if (!existing.ContainsKey("host"))
+        if (existing.ContainsKey("host") || containerd >= MirrorSettings.SecondContainerd)
         {
-            // containerd 1.x rejects such a file, and looks for certificates then (getSortedHosts and loadHostDir).
-            foreach (var (key, value) in certificates.Where(entry => !existing.ContainsKey(entry.Key)))
-            {
-                existing[key] = value;
-            }
+            return existing;
         }
 
-        return existing;
+        foreach (var (key, value) in containerd is null ? existing : [])
+        {
+            certificates[key] = value;
+        }
+
+        return certificates;
     }
 
     /// <summary>Puts our file in place of what is there. Whether that changed something.</summary>

@@ -1,6 +1,5 @@
 using SpegelDapr.Cli;
 using SpegelDapr.Cli.NodeSetup;
-using SpegelDapr.Cli.NodeSetup.Preflight;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Unit.NodeSetup;
@@ -132,32 +131,35 @@ public sealed class CertsDirectoryTests : IDisposable
     }
 
     /// <summary>containerd 1.x rejects a file without hosts and looks for certificates, 2.x reads it.</summary>
-    [Fact]
-    public void Certificate_files_beside_a_hosts_toml_without_hosts_are_named()
+    [Theory]
+    [InlineData(null, "server = \"https://elsewhere\"\nca = \"own.crt\"\nclient = [\"b.cert\"]\n")]
+    [InlineData("1.6", "ca = [\"a.crt\"]\nclient = [\"b.cert\"]\n")]
+    [InlineData("2.0", "server = \"https://elsewhere\"\nca = \"own.crt\"\n")]
+    public void A_hosts_toml_without_hosts_is_followed_as_that_containerd_does(string? containerd, string expected)
     {
-        _tree.Add("ghcr.io/a.crt").Add("ghcr.io/b.cert").Add("ghcr.io/hosts.toml", "server = 'https://ghcr.io'\nca = 'own.crt'\n");
+        _tree.Add("ghcr.io/a.crt").Add("ghcr.io/b.cert").Add("ghcr.io/hosts.toml", "server = 'https://elsewhere'\nca = 'own.crt'\n");
 
-        _tree.Configure(CertsTree.Settings("ghcr.io"));
+        _tree.Configure(CertsTree.Settings() with { Containerd = containerd is null ? null : Version.Parse(containerd) });
 
-        Assert.Equal($"{Mark}server = \"https://ghcr.io\"\nca = \"own.crt\"\nclient = [\"b.cert\"]\n{OurHost}", _tree.Read("ghcr.io/hosts.toml"));
+        Assert.Equal(Mark + expected + OurHost, _tree.Read("ghcr.io/hosts.toml"));
     }
 
     [Theory]
-    [InlineData("1.7.27", false)]
-    [InlineData("2.0.0", true)]
-    [InlineData(null, true)]
-    public void An_IPv6_mirror_is_refused_where_containerd_could_not_read_it(string? version, bool ok)
+    [InlineData("1.7", true)]
+    [InlineData("2.0", false)]
+    [InlineData(null, false)]
+    public void An_IPv6_mirror_is_refused_where_containerd_could_not_read_it(string? containerd, bool isRefused)
     {
-        var settings = CertsTree.Settings() with { Mirrors = [BlobAddress.Parse("http://10.0.0.1:5000"), BlobAddress.Parse("http://[fd00::1]:5000")] };
-        void Check() => settings.ThrowIfNotReadBy(new ContainerdSettings("socket") { Runtime = "containerd", Version = version });
-
-        if (ok)
+        var settings = CertsTree.Settings() with
         {
-            Check();
-            return;
-        }
+            Mirrors = [BlobAddress.Parse("http://10.0.0.1:5000"), BlobAddress.Parse("http://[fd00::1]:5000")],
+            Containerd = containerd is null ? null : Version.Parse(containerd),
+        };
 
-        Assert.StartsWith($"--mirror is 'http://[fd00::1]:5000', and containerd {version} cannot read", Assert.Throws<UserErrorException>(Check).Message, StringComparison.Ordinal);
+        var error = Record.Exception(settings.ThrowIfUnreadable);
+
+        Assert.Equal(isRefused, error is UserErrorException);
+        Assert.StartsWith(isRefused ? "--mirror is 'http://[fd00::1]:5000', and containerd 1.7 cannot read" : "", error?.Message ?? "", StringComparison.Ordinal);
     }
 
     [Fact]
