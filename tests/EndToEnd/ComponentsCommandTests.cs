@@ -1,3 +1,4 @@
+using SpegelDapr.Cli;
 using SpegelDapr.Cli.Components;
 using SpegelDapr.Contracts;
 using SpegelDapr.EndToEnd.Harness;
@@ -67,8 +68,100 @@ public sealed class ComponentsCommandTests
             scopes);
     }
 
+    [Fact]
+    public void What_a_component_has_already_is_replaced_and_all_else_is_as_it_was()
+    {
+        using var directory = new TestDirectory();
+        File.WriteAllText(directory.File("a.yml"), """
+            ---
+            ---
+            kind: Component
+            metadata: {name: layer-sync}
+            spec:
+              type: pubsub.redis
+              metadata:
+              - name: redisHost
+                value: redis.corp.
+              - name: publishingScopes
+                value: anybody
+            ---
+            kind: Component
+            metadata: {name: layer-events}
+            spec:
+              type: pubsub.redis
+            ---
+            kind: Configuration
+            spec:
+              host: redis.corp.
+            """);
+
+        Assert.Equal(
+            [
+                """
+                kind: Component
+                metadata: {name: layer-sync}
+                spec:
+                  type: pubsub.redis
+                  metadata:
+                  - name: redisHost
+                    value: redis.corp.
+                  - name: subscriptionScopes
+                    value: discovery-a=layer-sync.eu.a;resolver-a=
+                  - name: publishingScopes
+                    value: discovery-a=
+                scopes:
+                - discovery-a
+                - resolver-a
+
+                """,
+                """
+                kind: Component
+                metadata: {name: layer-events}
+                spec:
+                  type: pubsub.redis
+                  metadata:
+                  - name: publishingScopes
+                    value: discovery-a=layers.eu.a;resolver-a=
+                  - name: subscriptionScopes
+                    value: discovery-a=
+                scopes:
+                - discovery-a
+                - resolver-a
+
+                """,
+                """
+                kind: Configuration
+                spec:
+                  host: redis.corp.
+
+                """,
+            ],
+            new ScopedResources(ScopedZone.All(Locations[..1], new ZoneOptions())).Read(directory.File("a.yml")));
+    }
+
+    [Fact]
+    public void A_component_that_cannot_be_scoped_is_named()
+    {
+        using var directory = new TestDirectory();
+        var resources = new ScopedResources(ScopedZone.All(Locations, new ZoneOptions()));
+        foreach (var spec in new[] { "", "spec: {metadata: {}}", "spec: []" })
+        {
+            File.WriteAllText(directory.File("a.yaml"), $"kind: Component\nmetadata: {{name: layer-events}}\n{spec}\n");
+            Assert.StartsWith(directory.File("a.yaml"), Assert.Throws<UserErrorException>(() => resources.Read(directory.File("a.yaml")).ToList()).Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void Zones_with_the_same_app_ids_are_refused()
+    {
+        var error = Assert.Throws<UserErrorException>(() => ScopedZone.All([Location.Parse("eu/b"), Location.Parse("us/b")], new ZoneOptions()));
+
+        Assert.Equal("--zone has b twice, and app ids carry the zone alone: give each zone a name of its own.", error.Message);
+    }
+
     [Theory]
     [InlineData("components", "/nonexistent", "--zone", "eu/a")]
+    [InlineData("components", "/proc/self/fdinfo", "--zone", "eu/a")]
     [InlineData("components", ".", "--zone", "Eu")]
     public async Task What_cannot_work_is_one_line_that_names_the_input(params string[] arguments)
     {
@@ -76,6 +169,6 @@ public sealed class ComponentsCommandTests
 
         Assert.Equal(1, exitCode);
         Assert.Single(output.Trim().Split('\n'));
-        Assert.Contains(arguments[1] == "." ? "'Eu'" : "'/nonexistent'", output, StringComparison.Ordinal);
+        Assert.Contains(arguments[1] == "." ? "'Eu'" : $"'{arguments[1]}'", output, StringComparison.Ordinal);
     }
 }

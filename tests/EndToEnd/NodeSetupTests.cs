@@ -136,10 +136,10 @@ public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
         await _containerd.StartAsync();
 
         var told = await CriStatus.ReadAsync(_containerd.Socket, CancellationToken.None);
-        var read = ContainerdConfigFile.Read(_containerd.ConfigFile, told.Major);
+        var read = ContainerdConfigFile.Read(_containerd.ConfigFile, told.Number);
 
         Assert.Equal("containerd", told.Runtime);
-        Assert.NotNull(told.Major);
+        Assert.NotNull(told.Number);
         Assert.Equal(_containerd.ContentPath, told.ContentPath);
         Assert.Equal(read, told.CompletedBy(read) with { Source = read.Source, Runtime = null, Version = null });
         Assert.Equal(_containerd.Hosts, read.ConfigPath);
@@ -150,6 +150,32 @@ public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
 
         (_, findings) = await CheckAsync("--certs-d", "/etc/elsewhere");
         Assert.Equal(["config-path", "content-path", "discard-unpacked-layers"], findings.Where(finding => !finding.Value).Select(finding => finding.Key).Order());
+    }
+
+    [RealFact]
+    public async Task A_mirror_that_this_containerd_could_not_read_is_refused_before_anything_is_written()
+    {
+        await _containerd.StartAsync();
+        var isRead = (await CriStatus.ReadAsync(_containerd.Socket, CancellationToken.None)).Number >= new Version(2, 0);
+        var before = Directory.GetFileSystemEntries(_containerd.Hosts);
+
+        var (exitCode, output) = await ExternalProcess.TryRunAsync(
+            "dotnet", [Program, "configure", "--certs-d", _containerd.Hosts, "--mirror", "http://[::1]:5000", "--registry", "ghcr.io", "--containerd-sock", _containerd.Socket]);
+
+        Assert.Equal(isRead ? 0 : 1, exitCode);
+        Assert.Equal(isRead, !before.SequenceEqual(Directory.GetFileSystemEntries(_containerd.Hosts)));
+        Assert.Equal(!isRead, output.Contains("cannot read an IPv6 address", StringComparison.Ordinal));
+    }
+
+    /// <summary>A runtime that drops privileges reads what it made.</summary>
+    [Fact]
+    public async Task What_is_made_can_be_read_whatever_the_umask()
+    {
+        var certs = _directory.File("certs.d");
+
+        await ExternalProcess.RunAsync("sh", ["-c", "umask 077 && exec dotnet \"$@\"", "sh", Program, "configure", "--certs-d", certs, "--mirror", "http://127.0.0.1:5000", "--registry", "ghcr.io"]);
+
+        Assert.Equal("755\n755\n", await ExternalProcess.RunAsync("stat", ["-c", "%a", certs, Path.Combine(certs, "ghcr.io")]));
     }
 
     private static async Task<string> RunAsync(params string[] arguments) => await ExternalProcess.RunAsync("dotnet", [Program, .. arguments]);

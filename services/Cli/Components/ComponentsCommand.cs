@@ -27,15 +27,18 @@ internal static class ComponentsCommand
     private static void Print(IEnumerable<string> paths, IReadOnlyList<ScopedZone> zones)
     {
         var resources = new ScopedResources(zones);
-        foreach (var document in paths.SelectMany(Files).SelectMany(resources.Read).ToList())
+        foreach (var document in paths.SelectMany(path => Resources(path, resources)).ToList())
         {
             Console.Write($"---\n{document}");
         }
     }
 
+    private static List<string> Resources(string path, ScopedResources resources) =>
+        Files(path).SelectMany(resources.Read).ToList() is { Count: > 0 } found ? found : throw new UserErrorException($"'{path}' has no Dapr resource.");
+
     private static IEnumerable<string> Files(string path) =>
         File.Exists(path) ? [path]
-        : Directory.Exists(path) ? Directory.EnumerateFiles(path, "*.yaml").Order(StringComparer.Ordinal)
+        : Directory.Exists(path) ? Directory.EnumerateFiles(path).Where(file => Path.GetExtension(file) is ".yaml" or ".yml").Order(StringComparer.Ordinal)
         : throw new UserErrorException($"There is no file or directory '{path}'.");
 
     private static Location ParseZone(string text) => Location.TryParse(text, out var location)

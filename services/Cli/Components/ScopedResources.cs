@@ -1,5 +1,6 @@
 using SpegelDapr.Contracts;
 using YamlDotNet.Core;
+using YamlDotNet.Core.Events;
 using YamlDotNet.RepresentationModel;
 
 namespace SpegelDapr.Cli.Components;
@@ -25,7 +26,7 @@ internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
             throw new UserErrorException($"{file}:{e.Start.Line}: not well-formed YAML: {e.InnerException?.Message ?? e.Message}");
         }
 
-        foreach (var root in yaml.Documents.Select(document => document.RootNode))
+        foreach (var root in yaml.Documents.Select(document => document.RootNode).Where(root => root is not YamlScalarNode { Value: null or "" }))
         {
             if (root is not YamlMappingNode resource || Text(resource, "kind") is not { } kind)
             {
@@ -34,7 +35,7 @@ internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
 
             if (kind == "Component")
             {
-                ScopeComponent(resource);
+                ScopeComponent(resource, file);
             }
             else if (kind == "Resiliency")
             {
@@ -45,28 +46,54 @@ internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
         }
     }
 
-    private void ScopeComponent(YamlMappingNode component)
+    private void ScopeComponent(YamlMappingNode component, string file)
     {
-        var name = Text(Map(component, "metadata"), "name") ?? "";
+        var name = component.Children.TryGetValue("metadata", out var own) && own is YamlMappingNode metadata ? Text(metadata, "name") ?? "" : "";
         if (Apps(name) is not { Count: > 0 } apps)
         {
             return;
         }
 
         Scope(component, apps);
-        var metadata = (YamlSequenceNode)Map(component, "spec").Children["metadata"];
-        foreach (var (key, value) in TopicScopes.Of(name, zones))
+        if (TopicScopes.Of(name, zones) is not { Count: > 0 } scopes)
         {
-            metadata.Style = YamlDotNet.Core.Events.SequenceStyle.Block;
-            metadata.Add(new YamlMappingNode("name", key, "value", value));
+            return;
         }
+
+        var settings = Settings(component) ?? throw new UserErrorException($"{file}: {name} has no spec with a list as its metadata.");
+        settings.Style = SequenceStyle.Block;
+        foreach (var (key, value) in scopes)
+        {
+            foreach (var other in settings.Where(setting => setting is YamlMappingNode map && Text(map, "name") == key).ToList())
+            {
+                settings.Children.Remove(other);
+            }
+
+            settings.Add(new YamlMappingNode("name", key, "value", value));
+        }
+    }
+
+    /// <summary>The list of a component's settings, made where there is none; null where that cannot be.</summary>
+    private static YamlSequenceNode? Settings(YamlMappingNode component)
+    {
+        if (!component.Children.TryGetValue("spec", out var node) || node is not YamlMappingNode spec)
+        {
+            return null;
+        }
+
+        if (!spec.Children.TryGetValue("metadata", out var metadata) || metadata is YamlScalarNode { Value: null or "" })
+        {
+            spec.Children["metadata"] = metadata = new YamlSequenceNode();
+        }
+
+        return metadata as YamlSequenceNode;
     }
 
     /// <summary>Who uses a component; nobody uses one that is not ours.</summary>
     private List<string> Apps(string component) => component switch
     {
-        DaprNames.LayerEvents or DaprNames.LayerSync => [.. zones.SelectMany(zone => new[] { zone.Discovery, zone.Resolver }).Distinct()],
-        DaprNames.HolderStore => [.. zones.Select(zone => zone.Resolver).Distinct()],
+        DaprNames.LayerEvents or DaprNames.LayerSync => [.. zones.SelectMany(zone => new[] { zone.Discovery, zone.Resolver })],
+        DaprNames.HolderStore => [.. zones.Select(zone => zone.Resolver)],
         _ => [],
     };
 
@@ -77,13 +104,12 @@ internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
     {
         using var text = new StringWriter { NewLine = "\n" };
         new YamlStream(new YamlDocument(resource)).Save(text, assignAnchors: false);
-        return text.ToString().TrimEnd('.', '\n') + "\n";
-    }
 
-    private static YamlMappingNode Map(YamlMappingNode node, string key) =>
-        node.Children.TryGetValue(key, out var child) && child is YamlMappingNode map
-            ? map
-            : throw new UserErrorException($"A Dapr resource has no '{key}' where it must have one: {string.Join(", ", node.Children.Keys)}.");
+        // It ends each document with a line of its own.
+        const string End = "...\n";
+        var written = text.ToString();
+        return written.EndsWith("\n" + End, StringComparison.Ordinal) ? written[..^End.Length] : written;
+    }
 
     private static string? Text(YamlMappingNode node, string key) => node.Children.TryGetValue(key, out var child) ? (child as YamlScalarNode)?.Value : null;
 }

@@ -15,9 +15,13 @@ internal sealed record ScopedZone(Location Location, IReadOnlyList<Location>? Re
     public string Resolver => DaprNames.Resolver(Location.Zone);
 
     /// <summary>Zones that reach each other as the options say: what is not isolated may reach zones that nobody knows yet.</summary>
+    /// <exception cref="UserErrorException">Two have the same app ids.</exception>
     public static IReadOnlyList<ScopedZone> All(IReadOnlyList<Location> locations, ZoneOptions options) =>
-    [
-        .. locations.Select(location => new ScopedZone(
-            location, options.ParsedMode == ZoneMode.Isolated ? [.. locations.Where(other => options.Allows(location, other))] : null)),
-    ];
+        locations.GroupBy(location => location.Zone).FirstOrDefault(zone => zone.Count() > 1) is { } twice
+            ? throw new UserErrorException($"--zone has {twice.Key} twice, and app ids carry the zone alone: give each zone a name of its own.")
+            :
+            [
+                .. locations.Select(location => new ScopedZone(
+                    location, options.ParsedMode == ZoneMode.Isolated ? [.. locations.Where(other => options.Allows(location, other))] : null)),
+            ];
 }

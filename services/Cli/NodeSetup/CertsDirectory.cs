@@ -28,6 +28,8 @@ internal sealed class CertsDirectory
         (_path, _files) = (Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)), files);
     }
 
+    private string ParentPath => Path.GetDirectoryName(_path)!;
+
     /// <summary>
     /// Puts the mirrors before the registries, and restores those that an earlier run was told and this one is not. With
     /// <see cref="MirroredRegistry.All"/>, registries that have a directory are given the mirrors there, since containerd then looks nowhere else.
@@ -35,51 +37,53 @@ internal sealed class CertsDirectory
     /// <exception cref="UserErrorException">Something is malformed, and nothing was changed; or a file cannot be changed.</exception>
     public IReadOnlyList<NodeSetupChange> Configure(MirrorSettings settings) => Run<IReadOnlyList<NodeSetupChange>>(() =>
     {
-        if (!Directory.Exists(Path.GetDirectoryName(_path)))
+        if (!Directory.Exists(ParentPath))
         {
             throw new UserErrorException($"--certs-d is '{_path}', in no directory: make it, or give the directory that containerd's config_path names.");
         }
 
+        using var exclusiveInParent = Lock(ParentPath);
         _files.DeleteLeftovers(_path);
         if (!Directory.Exists(_path))
         {
             _files.CreateDirectory(_path, OwnMark, Encoding.UTF8.GetBytes("spegel-dapr has made this directory.\n"), UnixFileMode.UserRead | UnixFileMode.UserWrite);
         }
 
-        using var exclusive = Lock();
+        using var exclusive = Lock(_path);
         RemoveLeftovers();
-        var existing = Existing();
-        var targets = Targets(settings, existing);
-        var fallback = new HostDirectory(Path.Combine(_path, MirroredRegistry.All), _files);
 
         // All are composed before the first is written.
-        var writes = targets.Select(target => (target.Directory, Compose: Composer(settings, target.Directory, target.Server, fallback))).ToList();
-        ThrowIfShared(writes);
+        var existing = Existing();
+        var writes = Compose(settings, existing, Targets(settings, existing));
         List<NodeSetupChange> changes =
         [
-            .. writes.DistinctBy(write => write.Directory.RealPath)
-                .Select(write => new NodeSetupChange(write.Directory.HostsPath, write.Directory.Write(write.Compose) ? ChangeKind.Written : ChangeKind.Unchanged)),
+            .. writes.Select(write => new NodeSetupChange(
+                write.Directory.HostsPath, write.Directory.Write(write.Hosts.Content) ? ChangeKind.Written : ChangeKind.Unchanged, write.Hosts.SetAside)),
         ];
-        return [.. changes, .. Restore(existing.Where(directory => targets.All(target => target.Directory.RealPath != directory.RealPath)))];
+        return [.. changes, .. Restore(existing.Except(writes.Select(write => write.Directory)))];
     });
 
     /// <summary>Restores what was there before the first <see cref="Configure"/>.</summary>
     /// <exception cref="UserErrorException">A file cannot be changed.</exception>
     public IReadOnlyList<NodeSetupChange> Cleanup() => Run<IReadOnlyList<NodeSetupChange>>(() =>
     {
-        if (Directory.Exists(Path.GetDirectoryName(_path)))
+        if (!Directory.Exists(ParentPath))
         {
-            _files.DeleteLeftovers(_path);
+            return [];
         }
 
+        using var exclusiveInParent = Lock(ParentPath);
+        _files.DeleteLeftovers(_path);
         if (!Directory.Exists(_path))
         {
             return [];
         }
 
-        using var exclusive = Lock();
+        using var exclusive = Lock(_path);
         RemoveLeftovers();
-        List<NodeSetupChange> changes = [.. Restore(Existing())];
+        var existing = Existing();
+        List<NodeSetupChange> changes = [.. Restore(existing.Where(directory => !directory.IsBlocked))];
+        ThrowIfBlocked(existing);
         var mark = Path.Combine(_path, OwnMark);
         if (!File.Exists(mark))
         {
@@ -99,71 +103,101 @@ internal sealed class CertsDirectory
     });
 
     private static IEnumerable<NodeSetupChange> Restore(IEnumerable<HostDirectory> directories) =>
-        directories.Where(directory => directory.Restore()).Select(directory => new NodeSetupChange(directory.HostsPath, ChangeKind.Restored));
+        directories.Where(directory => directory.Restore()).Select(directory => new NodeSetupChange(directory.HostsPath, ChangeKind.Restored, []));
 
-    private static Func<bool, byte[]> Composer(MirrorSettings settings, HostDirectory directory, string? server, HostDirectory fallback)
+    private static void ThrowIfBlocked(IEnumerable<HostDirectory> directories)
     {
-        var existing = directory.ReadExisting() ?? FallbackOf(directory, fallback);
-        return withDirectory => HostsFile.Compose(settings, server, existing, directory.HostsPath, withDirectory);
+        if (directories.FirstOrDefault(directory => directory is { IsBlocked: true, IsManaged: true }) is { } blocked)
+        {
+            throw new UserErrorException($"'{blocked.HostsPath}' is a directory, in the place of a file that is to be restored: remove it, and run the command again.");
+        }
+    }
+
+    /// <summary>The file for each target. Registries whose directories are links to the same one have one file, which cannot name two servers.</summary>
+    private List<(HostDirectory Directory, ComposedHosts Hosts)> Compose(MirrorSettings settings, List<HostDirectory> existing, List<Target> targets)
+    {
+        if (targets.Find(target => target.Directory.IsBlocked)?.Directory is { } blocked)
+        {
+            throw new UserErrorException($"'{blocked.HostsPath}' is a directory: remove it.");
+        }
+
+        ThrowIfBlocked(existing);
+        var fallback = existing.Find(directory => directory.Names.Contains(MirroredRegistry.All));
+        List<(HostDirectory Directory, ComposedHosts Hosts)> writes = [];
+        foreach (var (name, directory, server) in targets)
+        {
+            var hosts = HostsFile.Compose(
+                settings, directory.Names, server, directory.ReadExisting(settings.Containerd) ?? FallbackOf(directory, fallback, settings.Containerd), directory.NeedsDirectoryMark);
+            var same = writes.FindIndex(write => write.Directory == directory);
+            if (same < 0)
+            {
+                writes.Add((directory, hosts));
+            }
+            else if (!writes[same].Hosts.Content.AsSpan().SequenceEqual(hosts.Content))
+            {
+                throw new UserErrorException($"'{Path.Combine(_path, targets.Find(target => target.Directory == directory)!.Name)}' and '{Path.Combine(_path, name)}' are the same directory: give each registry its own.");
+            }
+        }
+
+        return writes;
     }
 
     /// <summary>What a registry without a directory has followed so far, and would no longer once it has one.</summary>
-    private static TomlTable FallbackOf(HostDirectory directory, HostDirectory fallback)
+    private static TomlTable FallbackOf(HostDirectory directory, HostDirectory? fallback, Version? containerd)
     {
-        if (directory.Path == fallback.Path || fallback.ReadExisting() is not { } existing)
+        if (directory == fallback || fallback?.ReadExisting(containerd) is not { } existing)
         {
             return [];
         }
 
-        HostsFile.MoveFrom(MirroredRegistry.All, existing, fallback.HostsPath);
+        HostsFile.MoveFrom(MirroredRegistry.All, existing);
         return existing;
     }
 
-    /// <summary>Registries whose directories are links to the same one have one file, which cannot name two servers.</summary>
-    private static void ThrowIfShared(IEnumerable<(HostDirectory Directory, Func<bool, byte[]> Compose)> writes)
+    private List<Target> Targets(MirrorSettings settings, List<HostDirectory> existing)
     {
-        foreach (var shared in writes.GroupBy(write => write.Directory.RealPath))
-        {
-            var first = shared.First();
-            if (shared.FirstOrDefault(write => !write.Compose(false).AsSpan().SequenceEqual(first.Compose(false))).Directory is { } other)
-            {
-                throw new UserErrorException($"'{first.Directory.Path}' and '{other.Path}' are the same directory: give each registry its own.");
-            }
-        }
-    }
+        var named = settings.Registries.Select(registry => new Target(registry.Name, Find(registry.Name, existing), registry.Server)).ToList();
+        var isAll = settings.Registries.Any(registry => registry.Name == MirroredRegistry.All);
 
-    private List<(HostDirectory Directory, string? Server)> Targets(MirrorSettings settings, List<HostDirectory> existing)
-    {
-        var named = settings.Registries.Select(registry => (Directory: Find(registry.Name), registry.Server)).ToList();
-        return settings.Registries.All(registry => registry.Name != MirroredRegistry.All)
+        // Registries without a directory are to follow the default, which must be seen for that.
+        ThrowIfUnseen(RegistryEntries().Where(path => (isAll || Path.GetFileName(path) == MirroredRegistry.All) && NodeFiles.RealPath(path) is null));
+        return !isAll
             ? named
-            : [.. named, .. existing.Where(directory => directory.IsSomebodys && named.All(target => target.Directory.RealPath != directory.RealPath)).Select(directory => (directory, (string?)null))];
+            : [.. named, .. existing.Where(directory => directory.IsSomebodys && named.All(target => target.Directory != directory)).Select(directory => new Target(directory.Names[0], directory, null))];
     }
 
     /// <summary>The directory in which containerd looks for a registry: that with <c>_port_</c> in its name comes before that with <c>:port</c>.</summary>
-    private HostDirectory Find(string registry)
+    private HostDirectory Find(string registry, List<HostDirectory> existing)
     {
-        var path = Path.Combine(_path, registry);
         var colon = registry.LastIndexOf(':');
-        if (colon > 0 && Path.Combine(_path, $"{registry[..colon]}_{registry[(colon + 1)..]}_") is var alternative && Directory.Exists(alternative))
-        {
-            path = alternative;
-        }
-
-        return Directory.Exists(path) || !File.Exists(path)
-            ? new HostDirectory(path, _files)
-            : throw new UserErrorException($"'{path}' is no directory that can be seen here: remove it, or mount where it leads.");
+        var alternative = colon > 0 ? $"{registry[..colon]}_{registry[(colon + 1)..]}_" : "";
+        var name = alternative.Length > 0 && Directory.Exists(Path.Combine(_path, alternative)) ? alternative : registry;
+        ThrowIfUnseen([Path.Combine(_path, name)]);
+        return existing.Find(directory => directory.Names.Contains(name)) ?? new HostDirectory(Path.Combine(_path, name), [name], _files);
     }
 
-    /// <summary>The directories of registries, and containerd's fallback. Other names with <c>_</c> or a dot in front belong to no registry.</summary>
+    private static void ThrowIfUnseen(IEnumerable<string> paths)
+    {
+        if (paths.FirstOrDefault(path => !Directory.Exists(path) && File.Exists(path)) is { } unseen)
+        {
+            throw new UserErrorException($"'{unseen}' is no directory that can be seen here: remove it, or mount where it leads.");
+        }
+    }
+
+    /// <summary>The directories of registries, and containerd's fallback, each once whatever links lead to it.</summary>
     private List<HostDirectory> Existing() =>
     [
-        .. Directory.EnumerateDirectories(_path)
-            .Where(path => Path.GetFileName(path) is var name && (name == MirroredRegistry.All || name[0] is not ('_' or '.')))
-            .Order(StringComparer.Ordinal)
-            .Select(path => new HostDirectory(path, _files))
-            .DistinctBy(directory => directory.RealPath),
+        .. RegistryEntries().Where(Directory.Exists)
+            .OrderBy(path => new FileInfo(path).LinkTarget is not null)
+            .GroupBy(NodeFiles.RealPath)
+            .Select(same => new HostDirectory(same.First(), [.. same.Select(path => Path.GetFileName(path))], _files)),
     ];
+
+    /// <summary>Other names with <c>_</c> or a dot in front belong to no registry.</summary>
+    private IEnumerable<string> RegistryEntries() =>
+        Directory.EnumerateFileSystemEntries(_path)
+            .Where(path => Path.GetFileName(path) is var name && (name == MirroredRegistry.All || name[0] is not ('_' or '.')))
+            .Order(StringComparer.Ordinal);
 
     private void RemoveLeftovers()
     {
@@ -174,8 +208,8 @@ internal sealed class CertsDirectory
         }
     }
 
-    private IDisposable Lock() =>
-        NodeFiles.TryLock(_path) ?? throw new UserErrorException($"Another spegel-dapr is at work in '{_path}': run the command again when it has ended.");
+    private static IDisposable Lock(string path) =>
+        NodeFiles.TryLock(path) ?? throw new UserErrorException($"Another spegel-dapr is at work in '{path}': run the command again when it has ended.");
 
     private T Run<T>(Func<T> action)
     {
@@ -185,7 +219,11 @@ internal sealed class CertsDirectory
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new UserErrorException($"--certs-d is '{_path}', which cannot be read and changed ({e.Message.TrimEnd('.')}): mount it writable and run as root.");
+            throw new UserErrorException(
+                $"--certs-d is '{_path}', which cannot be read and changed ({e.Message.TrimEnd('.')}): mount it writable and run as root, with the capabilities DAC_OVERRIDE and FOWNER where files are another user's.");
         }
     }
+
+    /// <summary>A registry that is to have our file.</summary>
+    private sealed record Target(string Name, HostDirectory Directory, string? Server);
 }

@@ -43,9 +43,13 @@ internal static class ConfigureCommand
     private static async Task<int> RunAsync(Request request, bool json, CancellationToken cancellationToken)
     {
         IReadOnlyList<NodeSetupChange> changes = [];
+        ContainerdReading reading;
         try
         {
             var settings = request.ToSettings();
+            reading = await ContainerdSources.ReadAsync(request.Preflight, cancellationToken);
+            settings = settings with { Containerd = reading.Settings is { Runtime: ContainerdSettings.Name } containerd ? containerd.Number : null };
+            settings.ThrowIfUnreadable();
             if (!request.Check)
             {
                 changes = new CertsDirectory(request.Preflight.CertsDirectory, new NodeFiles()).Configure(settings);
@@ -57,7 +61,7 @@ internal static class ConfigureCommand
             return 1;
         }
 
-        var findings = await PreflightChecks.RunAsync(request.Preflight, cancellationToken);
+        var findings = PreflightChecks.Check(reading, request.Preflight);
         var ok = !request.Check || findings.All(finding => finding.Ok);
         NodeSetupReport.Write(new NodeSetupResult(changes, findings, ok), json, Console.Out);
         return ok ? 0 : 1;

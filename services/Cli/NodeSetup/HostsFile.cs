@@ -1,9 +1,12 @@
 using System.Text;
-using Tomlyn;
 using Tomlyn.Model;
-using Tomlyn.Parsing;
 
 namespace SpegelDapr.Cli.NodeSetup;
+
+/// <summary>A <c>hosts.toml</c> of ours.</summary>
+/// <param name="Content">What is in it.</param>
+/// <param name="SetAside">The hosts of the file before it that it leaves out.</param>
+internal sealed record ComposedHosts(byte[] Content, IReadOnlyList<string> SetAside);
 
 /// <summary>The <c>hosts.toml</c> that containerd reads for a registry (its docs/hosts.md and core/remotes/docker/config/hosts.go).</summary>
 internal static class HostsFile
@@ -20,28 +23,19 @@ internal static class HostsFile
     private const string Mark = "# Managed by spegel-dapr: 'configure' overwrites changes made here, 'cleanup' restores what was here before.";
     private const string DirectoryMark = "# This directory is spegel-dapr's as well.";
 
-    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
-
-    /// <summary>Whether a file was written by <see cref="Compose"/>.</summary>
-    public static bool IsOurs(ReadOnlySpan<byte> content) => content.StartsWith(Encoding.UTF8.GetBytes(Mark + "\n"));
+    /// <summary>Whether a file was written by <see cref="Compose"/>, whatever an editor has made of it since.</summary>
+    public static bool IsOurs(ReadOnlySpan<byte> content) => HasLine(content, Mark);
 
     /// <summary>Whether a file was written by <see cref="Compose"/> into a directory that had to be made for it.</summary>
-    public static bool IsOursWithDirectory(ReadOnlySpan<byte> content) => content.StartsWith(Encoding.UTF8.GetBytes($"{Mark}\n{DirectoryMark}\n"));
+    public static bool IsOursWithDirectory(ReadOnlySpan<byte> content) => IsOurs(content) && HasLine(content, DirectoryMark);
 
-    /// <summary>Reads TOML as strictly as containerd, which rejects keys that are given twice.</summary>
-    /// <exception cref="UserErrorException">It is none.</exception>
+    /// <summary>Reads a file as strictly as containerd, which follows nothing of one with an error.</summary>
+    /// <exception cref="UserErrorException">It is malformed.</exception>
     public static TomlTable Parse(byte[] content, string path)
     {
-        try
-        {
-            var text = StrictUtf8.GetString(content).TrimStart('\uFEFF');
-            SyntaxParser.ParseStrict(text);
-            return TomlSerializer.Deserialize<TomlTable>(text) ?? [];
-        }
-        catch (Exception e) when (e is TomlException or DecoderFallbackException)
-        {
-            throw new UserErrorException($"'{path}' is not TOML ({FirstLine(e.Message)}): mend or remove it.");
-        }
+        var file = StrictToml.Parse(content, path);
+        HostsFileGrammar.Check(file, path);
+        return file;
     }
 
     /// <summary>
@@ -49,12 +43,11 @@ internal static class HostsFile
     /// that were there follow ours or are left out.
     /// </summary>
     /// <param name="settings">The mirrors.</param>
+    /// <param name="directories">The names of the registry's directory.</param>
     /// <param name="server">Where the registry is, unless what was there says so; null for where containerd looks by itself.</param>
     /// <param name="existing">What was there.</param>
-    /// <param name="path">Where it was, for messages.</param>
     /// <param name="withDirectory">Whether its directory has to be made for it.</param>
-    /// <exception cref="UserErrorException">What was there is not a table of hosts.</exception>
-    public static byte[] Compose(MirrorSettings settings, string? server, TomlTable existing, string path, bool withDirectory)
+    public static ComposedHosts Compose(MirrorSettings settings, IEnumerable<string> directories, string? server, TomlTable existing, bool withDirectory)
     {
         var hosts = new TomlTable();
         foreach (var mirror in settings.Mirrors)
@@ -66,34 +59,41 @@ internal static class HostsFile
             };
         }
 
-        if (settings.PrependExisting)
+        // Without a server, hosts are all that says how the registry is reached.
+        var existingServer = existing.TryGetValue("server", out var value) ? (string)value : "";
+        var registry = existingServer.Length > 0 ? new RegistryEndpoints(directories, existingServer) : null;
+        var setAside = new List<string>();
+        foreach (var (url, host) in HostsOf(existing).Where(host => !IsMirror(host.Url, settings)))
         {
-            foreach (var (url, host) in HostsOf(existing, path))
+            if (settings.PrependExisting || registry?.Contains(url) != false)
             {
-                if (!hosts.ContainsKey(url.TrimEnd('/')))
-                {
-                    hosts[url] = host;
-                }
+                hosts[url] = host;
+            }
+            else
+            {
+                setAside.Add(url);
             }
         }
 
         var file = new TomlTable();
-        if ((existing.TryGetValue("server", out var existingServer) ? existingServer : server) is { } registry)
+        var isServerAdded = existingServer.Length == 0 && server is not null;
+        if (existingServer.Length > 0 || isServerAdded)
         {
-            file["server"] = registry;
+            file["server"] = isServerAdded ? server! : existingServer;
         }
 
         // Plain values first: what follows a table's header belongs to that table.
-        foreach (var (key, value) in existing.OrderBy(entry => entry.Value is TomlTable or TomlTableArray))
+        foreach (var (key, setting) in existing.OrderBy(entry => entry.Value is TomlTable or TomlTableArray))
         {
-            if (key is not ("server" or "host"))
+            // Where there was no server, containerd has looked at neither of the two (ConfigureHosts).
+            if (key is not ("server" or "host") && !(isServerAdded && key is "capabilities" or "override_path"))
             {
-                file[key] = value;
+                file[key] = setting;
             }
         }
 
         file["host"] = hosts;
-        return StrictUtf8.GetBytes($"{Mark}\n{(withDirectory ? DirectoryMark + "\n" : "")}{TomlSerializer.Serialize(file)}");
+        return new ComposedHosts(StrictToml.Write($"{Mark}\n{(withDirectory ? DirectoryMark + "\n" : "")}", file), setAside);
     }
 
     /// <summary>
@@ -113,8 +113,9 @@ internal static class HostsFile
             }
             else if (file.EndsWith(".cert", StringComparison.Ordinal))
             {
+                // A pair of which one is empty would name the directory.
                 var key = file[..^"cert".Length] + "key";
-                clients.Add(new TomlArray { file, files.Contains(key) ? key : "" });
+                clients.Add(files.Contains(key) ? new TomlArray { file, key } : file);
             }
         }
 
@@ -133,9 +134,9 @@ internal static class HostsFile
     }
 
     /// <summary>Has the certificates that are named by relative paths found from a directory beside the file's own.</summary>
-    public static void MoveFrom(string directory, TomlTable file, string path)
+    public static void MoveFrom(string directory, TomlTable file)
     {
-        foreach (var table in HostsOf(file, path).Select(host => host.Host).Append(file))
+        foreach (var table in HostsOf(file).Select(host => host.Host).Append(file))
         {
             foreach (var key in new[] { "ca", "client" })
             {
@@ -165,20 +166,15 @@ internal static class HostsFile
         return moved;
     }
 
-    private static IEnumerable<(string Url, TomlTable Host)> HostsOf(TomlTable file, string path)
-    {
-        if (!file.TryGetValue("host", out var value))
-        {
-            yield break;
-        }
+    private static bool HasLine(ReadOnlySpan<byte> content, string line) =>
+        Encoding.UTF8.GetString(content).Split('\n').Any(other => other.Trim('\r', '\uFEFF') == line);
 
-        foreach (var (url, host) in value as TomlTable ?? throw NotATable("host"))
-        {
-            yield return (url, host as TomlTable ?? throw NotATable($"host.'{url}'"));
-        }
+    /// <summary>containerd asks below /v2 whether an address says so or not.</summary>
+    private static bool IsMirror(string host, MirrorSettings settings) =>
+        RegistryEndpoints.Parse(host) is { } address
+        && address.AbsolutePath.Trim('/') is "" or "v2"
+        && settings.Mirrors.Any(mirror => mirror.Uri.Scheme == address.Scheme && mirror.Uri.Authority == address.Authority);
 
-        UserErrorException NotATable(string key) => new($"'{path}' is no hosts.toml ({key} is not a table): mend or remove it.");
-    }
-
-    private static string FirstLine(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).FirstOrDefault("");
+    private static IEnumerable<(string Url, TomlTable Host)> HostsOf(TomlTable file) =>
+        file.TryGetValue("host", out var hosts) ? ((TomlTable)hosts).Select(host => (host.Key, (TomlTable)host.Value)) : [];
 }

@@ -7,4 +7,24 @@ namespace SpegelDapr.Cli.NodeSetup;
 /// <param name="Mirrors">The mirrors, in the order in which containerd tries them.</param>
 /// <param name="ResolveTags">Whether they are asked for tags, and not for digests alone.</param>
 /// <param name="PrependExisting">Whether mirrors that were there before are kept, after these.</param>
-internal sealed record MirrorSettings(IReadOnlyList<MirroredRegistry> Registries, IReadOnlyList<BlobAddress> Mirrors, bool ResolveTags, bool PrependExisting);
+internal sealed record MirrorSettings(IReadOnlyList<MirroredRegistry> Registries, IReadOnlyList<BlobAddress> Mirrors, bool ResolveTags, bool PrependExisting)
+{
+    /// <summary>The first containerd that reads <c>hosts.toml</c> with pelletier/go-toml 2, and a file without hosts at all.</summary>
+    public static readonly Version SecondContainerd = new(2, 0);
+
+    /// <summary>containerd's version; null where it is not known.</summary>
+    public Version? Containerd { get; init; }
+
+    /// <summary>
+    /// The parser of containerd 1.x takes no bracket in a table's header, quoted or not, so an IPv6 mirror's hosts.toml would not be read at all
+    /// (lexInsideTableKey in pelletier/go-toml 1).
+    /// </summary>
+    /// <exception cref="UserErrorException">containerd is known to be such a one.</exception>
+    public void ThrowIfUnreadable()
+    {
+        if (Containerd is not null && Containerd < SecondContainerd && Mirrors.Select(mirror => mirror.ToString()).FirstOrDefault(mirror => mirror.Contains('[', StringComparison.Ordinal)) is { } ipv6)
+        {
+            throw new UserErrorException($"--mirror is '{ipv6}', and containerd {Containerd} cannot read an IPv6 address in hosts.toml: give an IPv4 address or a name, or use containerd {SecondContainerd} or later.");
+        }
+    }
+}

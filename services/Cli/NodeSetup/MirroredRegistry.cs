@@ -12,6 +12,7 @@ internal sealed record MirroredRegistry(string Name, string? Server)
     public const string All = "_default";
 
     private const string DockerHub = "docker.io";
+    private const string DockerHubIndex = "index.docker.io";
     private const string Https = "https://";
     private const string Http = "http://";
 
@@ -44,7 +45,18 @@ internal sealed record MirroredRegistry(string Name, string? Server)
             throw new UserErrorException($"--registry is '{option}': give a registry without a path, such as https://docker.io or ghcr.io, or {All} for all.");
         }
 
-        return new MirroredRegistry(name, name == DockerHub ? "https://registry-1.docker.io" : scheme.Length > 0 ? option : IsLocal(name) ? null : Https + name);
+        if (name.Any(char.IsAsciiLetterUpper))
+        {
+            throw new UserErrorException($"--registry is '{option}': write it in lower case, as images that are pulled from it do.");
+        }
+
+        // What an image's name says of either is the same registry (distribution/reference).
+        if (name == DockerHubIndex)
+        {
+            name = DockerHub;
+        }
+
+        return new MirroredRegistry(name, name == DockerHub ? Https + RegistryEndpoints.DockerHubHost : scheme.Length > 0 ? option : IsLocal(name) ? null : Https + name);
     }
 
     /// <summary>Whether containerd speaks to it with TLS or without, as it finds out (IsLocalhost in its remotes/docker).</summary>

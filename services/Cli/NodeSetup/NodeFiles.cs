@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace SpegelDapr.Cli.NodeSetup;
 
@@ -21,6 +22,9 @@ internal sealed partial class NodeFiles(Action<string>? beforeStep = null)
     private const int LockExclusiveAtOnce = 2 | 4;
 
     private const int Interrupted = 4;
+
+    /// <summary>PATH_MAX.</summary>
+    private const int LongestPath = 4096;
 
     /// <summary>Writes a file, or replaces what bears its name, be it a link.</summary>
     public void Write(string path, byte[] content, UnixFileMode mode)
@@ -65,7 +69,11 @@ internal sealed partial class NodeFiles(Action<string>? beforeStep = null)
     {
         var beside = New(path);
         Step("make", beside);
-        Directory.CreateDirectory(beside, DirectoryMode);
+        Directory.CreateDirectory(beside);
+
+        // Not as it is made, which leaves out what the process's umask has.
+        Step("set mode", beside);
+        File.SetUnixFileMode(beside, DirectoryMode);
         WriteInPlace(Path.Combine(beside, fileName), content, mode);
         Flush(beside);
         Step("rename", path);
@@ -102,6 +110,13 @@ internal sealed partial class NodeFiles(Action<string>? beforeStep = null)
                 DeleteTree(entry);
             }
         }
+    }
+
+    /// <summary>A path without links, by which what has several is known; null where it leads nowhere.</summary>
+    public static string? RealPath(string path)
+    {
+        var resolved = new byte[LongestPath];
+        return RealPathCall(path, resolved) == 0 ? null : Encoding.UTF8.GetString(resolved.AsSpan()[..resolved.AsSpan().IndexOf((byte)0)]);
     }
 
     /// <summary>Keeps other runs off a directory while what is returned is not disposed of; null when one is at work there.</summary>
@@ -195,6 +210,9 @@ internal sealed partial class NodeFiles(Action<string>? beforeStep = null)
 
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     private static partial int LockCall(int descriptor, int operation);
+
+    [LibraryImport("libc", EntryPoint = "realpath", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint RealPathCall(string path, [Out] byte[] resolved);
 
     /// <summary>A directory that is open, which .NET itself does not offer.</summary>
     private sealed class DirectoryHandle : IDisposable

@@ -15,7 +15,7 @@ internal static class NodeSetupReport
 
         foreach (var change in result.Changes)
         {
-            output.WriteLine($"{change.File}: {Word(change.Kind)}");
+            output.WriteLine($"{change.File}: {Word(change.Kind)}{(change.SetAside.Count > 0 ? $"; set aside until cleanup: {string.Join(", ", change.SetAside)}" : "")}");
         }
 
         foreach (var finding in result.Preflight)

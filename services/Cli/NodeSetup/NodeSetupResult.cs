@@ -17,7 +17,8 @@ internal sealed record NodeSetupResult(
 /// <summary>What has become of one <c>hosts.toml</c>.</summary>
 /// <param name="File">Its path.</param>
 /// <param name="Kind">What was done.</param>
-internal sealed record NodeSetupChange(string File, ChangeKind Kind);
+/// <param name="SetAside">The hosts that were there before and are not asked until it is restored.</param>
+internal sealed record NodeSetupChange(string File, ChangeKind Kind, IReadOnlyList<string> SetAside);
 
 /// <summary>What was done to a file.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<ChangeKind>))]

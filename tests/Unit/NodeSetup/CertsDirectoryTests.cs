@@ -62,6 +62,106 @@ public sealed class CertsDirectoryTests : IDisposable
             $"{Mark}server = \"https://registry.corp:8443\"\nca = \"corp.crt\"\nskip_verify = false\n[header]\nx-a = \"b\"\n{OurHost}", _tree.Read("registry.corp/hosts.toml"));
     }
 
+    /// <summary>Hosts by which the registry itself is reached are no mirrors.</summary>
+    [Theory]
+    [InlineData("registry.corp", "server = 'https://registry.corp'\n[host.'https://registry.corp']\nca = 'ca.crt'\n[host.'http://old']\n", "https://registry.corp")]
+    [InlineData("registry.corp", "server = 'registry.corp'\n[host.'registry.corp:443']\nskip_verify = true\n", "registry.corp:443")]
+    [InlineData("registry.corp", "server = 'https://10.0.0.9:8443'\n[host.'https://10.0.0.9:8443']\n[host.'https://10.0.0.9']\n", "https://10.0.0.9:8443")]
+    [InlineData("registry.corp_5000_", "server = 'https://elsewhere'\n[host.'http://registry.corp:5000']\n[host.'http://registry.corp']\n", "http://registry.corp:5000")]
+    [InlineData("docker.io", "server = 'https://docker.io'\n[host.'https://registry-1.docker.io']\n[host.'https://mirror.gcr.io']\n", "https://registry-1.docker.io")]
+    [InlineData("localhost:5000", "[host.'http://kind-registry:5000']\n[host.'http://127.0.0.1:5000/v2']\n", "http://kind-registry:5000")]
+    public void Hosts_by_which_the_registry_is_reached_stay(string directory, string file, string host)
+    {
+        _tree.Add($"{directory}/hosts.toml", file);
+
+        _tree.Configure(CertsTree.Settings());
+
+        Assert.Equal(["http://127.0.0.1:5000", host], _tree.Hosts(directory));
+    }
+
+    [Fact]
+    public void Hosts_that_are_set_aside_are_said()
+    {
+        _tree.Add("registry.corp/hosts.toml", "server = 'https://registry.corp'\n[host.'http://a']\n[host.'http://127.0.0.1:5000']\n[host.'http://b']\n");
+
+        foreach (var kind in new[] { ChangeKind.Written, ChangeKind.Unchanged })
+        {
+            var change = Assert.Single(_tree.Configure(CertsTree.Settings("registry.corp")));
+            Assert.Equal(kind, change.Kind);
+            Assert.Equal(["http://a", "http://b"], change.SetAside);
+        }
+
+        var output = new StringWriter();
+        NodeSetupReport.Write(new NodeSetupResult(_tree.Configure(CertsTree.Settings("registry.corp")), [], Ok: true), json: false, output);
+        Assert.Equal($"{_tree.At("registry.corp/hosts.toml")}: unchanged; set aside until cleanup: http://a, http://b", output.ToString().Trim());
+        Assert.Empty(Assert.Single(_tree.Configure(CertsTree.Settings("registry.corp") with { PrependExisting = true })).SetAside);
+    }
+
+    /// <summary>containerd 1.x takes hosts in the order of their lines, and a table in braces would be written before ours.</summary>
+    [Fact]
+    public void Hosts_in_braces_follow_ours_too()
+    {
+        _tree.Add("ghcr.io/hosts.toml", "[host]\n'http://a' = {capabilities = ['pull'], header = {x-a = 'b'}}\n");
+
+        _tree.Configure(CertsTree.Settings() with { PrependExisting = true });
+
+        Assert.Equal(
+            $"""
+            {Mark}{OurHost}[host."http://a"]
+            capabilities = ["pull"]
+            [host."http://a".header]
+            x-a = "b"
+
+            """,
+            _tree.Read("ghcr.io/hosts.toml"));
+    }
+
+    /// <summary>containerd has not looked at what a registry can do and where its API is while the file did not say where the registry is.</summary>
+    [Fact]
+    public void A_server_that_is_added_does_not_bring_settings_to_life()
+    {
+        const string Settings = "capabilities = [\"pull\"]\noverride_path = true\nskip_verify = true\n";
+        _tree.Add("ghcr.io/hosts.toml", Settings);
+
+        _tree.Configure(CertsTree.Settings("ghcr.io"));
+        Assert.Equal($"{Mark}server = \"https://ghcr.io\"\nskip_verify = true\n{OurHost}", _tree.Read("ghcr.io/hosts.toml"));
+
+        _tree.Configure(CertsTree.Settings());
+        Assert.Equal($"{Mark}{Settings}{OurHost}", _tree.Read("ghcr.io/hosts.toml"));
+    }
+
+    /// <summary>containerd 1.x rejects a file without hosts and looks for certificates, 2.x reads it.</summary>
+    [Theory]
+    [InlineData(null, "server = \"https://elsewhere\"\nca = \"own.crt\"\nclient = [\"b.cert\"]\n")]
+    [InlineData("1.6", "ca = [\"a.crt\"]\nclient = [\"b.cert\"]\n")]
+    [InlineData("2.0", "server = \"https://elsewhere\"\nca = \"own.crt\"\n")]
+    public void A_hosts_toml_without_hosts_is_followed_as_that_containerd_does(string? containerd, string expected)
+    {
+        _tree.Add("ghcr.io/a.crt").Add("ghcr.io/b.cert").Add("ghcr.io/hosts.toml", "server = 'https://elsewhere'\nca = 'own.crt'\n");
+
+        _tree.Configure(CertsTree.Settings() with { Containerd = containerd is null ? null : Version.Parse(containerd) });
+
+        Assert.Equal(Mark + expected + OurHost, _tree.Read("ghcr.io/hosts.toml"));
+    }
+
+    [Theory]
+    [InlineData("1.7", true)]
+    [InlineData("2.0", false)]
+    [InlineData(null, false)]
+    public void An_IPv6_mirror_is_refused_where_containerd_could_not_read_it(string? containerd, bool isRefused)
+    {
+        var settings = CertsTree.Settings() with
+        {
+            Mirrors = [BlobAddress.Parse("http://10.0.0.1:5000"), BlobAddress.Parse("http://[fd00::1]:5000")],
+            Containerd = containerd is null ? null : Version.Parse(containerd),
+        };
+
+        var error = Record.Exception(settings.ThrowIfUnreadable);
+
+        Assert.Equal(isRefused, error is UserErrorException);
+        Assert.StartsWith(isRefused ? "--mirror is 'http://[fd00::1]:5000', and containerd 1.7 cannot read" : "", error?.Message ?? "", StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Prepending_keeps_other_mirrors_in_their_order_and_ours_once()
     {
@@ -101,13 +201,13 @@ public sealed class CertsDirectoryTests : IDisposable
         _tree.Configure(CertsTree.Settings("ghcr.io"));
 
         Assert.Equal(
-            $"{Mark}server = \"https://ghcr.io\"\nca = [\"a.crt\", \"b.crt\"]\nclient = [[\"x.cert\", \"x.key\"], [\"y.cert\", \"\"]]\n{OurHost}", _tree.Read("ghcr.io/hosts.toml"));
+            $"{Mark}server = \"https://ghcr.io\"\nca = [\"a.crt\", \"b.crt\"]\nclient = [[\"x.cert\", \"x.key\"], \"y.cert\"]\n{OurHost}", _tree.Read("ghcr.io/hosts.toml"));
     }
 
     [Fact]
     public void Certificate_files_beside_a_hosts_toml_stay_as_unused_as_they_were()
     {
-        _tree.Add("ghcr.io/a.crt").Add("ghcr.io/hosts.toml", "[host.'http://old']");
+        _tree.Add("ghcr.io/a.crt").Add("ghcr.io/hosts.toml", "server = 'https://ghcr.io'\n[host.'http://old']");
 
         _tree.Configure(CertsTree.Settings("ghcr.io"));
 
@@ -264,6 +364,14 @@ public sealed class CertsDirectoryTests : IDisposable
     [InlineData("server = 'a'\nserver = 'b'\n", "is not TOML")]
     [InlineData("host = 'a'", "host is not a table")]
     [InlineData("[host]\n'http://a' = 1", "host.'http://a' is not a table")]
+    [InlineData("server = 1", "server is not a string")]
+    [InlineData("capabilities = ['pull', 'delete']", "capabilities is not a list of")]
+    [InlineData("[host.'http://a']\ncapabilities = 'pull'", "host.'http://a'.capabilities is not a list of")]
+    [InlineData("[host.'http://a'.header]\nx-a = 1", "host.'http://a'.header.x-a is not a string")]
+    [InlineData("[header]\nx-a = ['b', 1]", "header.x-a is not a string")]
+    [InlineData("skip_verify = 'true'", "skip_verify is not true or false")]
+    [InlineData("ca = 1", "ca is not a file")]
+    [InlineData("client = [['a', 'b', 'c']]", "client is not a file")]
     public void A_malformed_file_is_named_and_nothing_is_changed(string content, string reason)
     {
         _tree.Add("docker.io/hosts.toml", content);
@@ -277,14 +385,108 @@ public sealed class CertsDirectoryTests : IDisposable
         Assert.Equal(before, _tree.Snapshot());
     }
 
-    [Fact]
-    public void A_link_that_leads_nowhere_is_named()
+    [Theory]
+    [InlineData("docker.io", "is no directory that can be seen here")]
+    [InlineData("docker.io/hosts.toml", "is a link that leads nowhere that can be seen here")]
+    public void A_link_that_leads_nowhere_is_named_and_nothing_is_changed(string file, string reason)
     {
-        _tree.AddLink("docker.io", "/nowhere/docker.io");
+        _tree.AddLink(file, "/nowhere/docker.io").AddDirectory("ghcr.io");
+        var before = _tree.Snapshot();
 
-        var error = Assert.Throws<UserErrorException>(() => _tree.Configure(CertsTree.Settings("docker.io")));
+        foreach (var settings in new[] { CertsTree.Settings(), CertsTree.Settings("ghcr.io", "docker.io") })
+        {
+            var error = Assert.Throws<UserErrorException>(() => _tree.Configure(settings));
+            Assert.Equal($"'{_tree.At(file)}' {reason}: remove it, or mount where it leads.", error.Message);
+        }
 
-        Assert.Equal($"'{_tree.At("docker.io")}' is no directory that can be seen here: remove it, or mount where it leads.", error.Message);
+        Assert.Equal(before, _tree.Snapshot());
+        Assert.Empty(_tree.Cleanup());
+    }
+
+    [Theory]
+    [InlineData("docker.io", "docker.io/")]
+    [InlineData("real", "alias/real")]
+    public void A_directory_with_two_names_is_changed_once_and_restored(string directory, string link)
+    {
+        _tree.Add($"{directory}/hosts.toml", "# mine\nserver = 'https://docker.io'\n[host.'https://registry-1.docker.io']\n").AddLink(".alias", ".").AddLink("registry-1.docker.io", link.Replace("alias", ".alias", StringComparison.Ordinal));
+        var before = _tree.Snapshot();
+
+        foreach (var settings in new[] { CertsTree.Settings(), CertsTree.Settings("registry-1.docker.io") })
+        {
+            _tree.Configure(settings);
+            Assert.Contains(OurHost, _tree.Read($"{directory}/hosts.toml"), StringComparison.Ordinal);
+            Assert.Contains("https://registry-1.docker.io", _tree.Read($"{directory}/hosts.toml"), StringComparison.Ordinal);
+        }
+
+        _tree.Cleanup();
+        Assert.Equal(before, _tree.Snapshot());
+    }
+
+    [Fact]
+    public void A_file_of_ours_is_not_kept_whatever_name_it_is_found_by()
+    {
+        _tree.Add("docker.io/hosts.toml", "# mine\nserver = 'https://registry.corp'\n");
+        var (one, other) = (new HostDirectory(_tree.At("docker.io"), ["docker.io"], new NodeFiles()), new HostDirectory(_tree.At("docker.io/"), ["x"], new NodeFiles()));
+        one.Write("# Managed by"u8.ToArray());
+        _tree.Configure(CertsTree.Settings("docker.io"));
+
+        other.Write([.. File.ReadAllBytes(_tree.At("docker.io/hosts.toml")), (byte)'\n']);
+
+        Assert.Equal("# Managed by", _tree.Read("docker.io/hosts.toml.spegel-dapr-kept"));
+    }
+
+    [Fact]
+    public void A_link_to_another_registrys_file_stands_for_what_that_was_before_us()
+    {
+        _tree.Add("docker.io/hosts.toml", "[host.'http://old']\n").AddLink("ghcr.io/hosts.toml", "../docker.io/hosts.toml");
+        var before = _tree.Snapshot();
+        _tree.Configure(CertsTree.Settings());
+
+        _tree.Configure(CertsTree.Settings() with { Mirrors = [BlobAddress.Parse("http://127.0.0.1:6000")] });
+
+        Assert.DoesNotContain("http://127.0.0.1:5000", _tree.Read("ghcr.io/hosts.toml"), StringComparison.Ordinal);
+        Assert.Contains("http://old", _tree.Read("ghcr.io/hosts.toml"), StringComparison.Ordinal);
+        _tree.Cleanup();
+        Assert.Equal(before, _tree.Snapshot());
+    }
+
+    [Theory]
+    [InlineData("# edited\n", "")]
+    [InlineData("\uFEFF", "")]
+    [InlineData("", "\r")]
+    public void A_file_of_ours_that_an_editor_has_changed_is_ours_still(string before, string lineEnd)
+    {
+        _tree.Add("docker.io/hosts.toml", "# mine\n");
+        var original = _tree.Snapshot();
+        _tree.Configure(CertsTree.Settings("docker.io"));
+        var written = _tree.Read("docker.io/hosts.toml");
+        _tree.Add("docker.io/hosts.toml", before + written.Replace("\n", lineEnd + "\n", StringComparison.Ordinal));
+
+        _tree.Configure(CertsTree.Settings("docker.io"));
+
+        Assert.Equal(written, _tree.Read("docker.io/hosts.toml"));
+        _tree.Add("docker.io/hosts.toml", before + written.Replace("\n", lineEnd + "\n", StringComparison.Ordinal));
+        _tree.Cleanup();
+        Assert.Equal(original, _tree.Snapshot());
+    }
+
+    [Fact]
+    public void A_directory_in_the_place_of_a_file_is_named_and_cleanup_restores_the_others()
+    {
+        _tree.Add("docker.io/hosts.toml", "# mine").Add("ghcr.io/hosts.toml", "# mine");
+        _tree.Configure(CertsTree.Settings());
+        File.Delete(_tree.At("docker.io/hosts.toml"));
+        _tree.AddDirectory("docker.io/hosts.toml").AddDirectory("quay.io/hosts.toml");
+
+        foreach (var act in new Action[] { () => _tree.Configure(CertsTree.Settings("ghcr.io")), () => _tree.Cleanup() })
+        {
+            Assert.StartsWith($"'{_tree.At("docker.io/hosts.toml")}' is a directory", Assert.Throws<UserErrorException>(act).Message, StringComparison.Ordinal);
+        }
+
+        Assert.Equal("# mine", _tree.Read("ghcr.io/hosts.toml"));
+        Directory.Delete(_tree.At("docker.io/hosts.toml"));
+        _tree.Cleanup();
+        Assert.Equal("# mine", _tree.Read("docker.io/hosts.toml"));
     }
 
     [Fact]
@@ -295,7 +497,7 @@ public sealed class CertsDirectoryTests : IDisposable
         var error = Assert.Throws<UserErrorException>(() => new CertsDirectory(path, new NodeFiles()).Configure(CertsTree.Settings("docker.io")));
 
         Assert.StartsWith($"--certs-d is '{path}', which cannot be read and changed (", error.Message, StringComparison.Ordinal);
-        Assert.EndsWith("): mount it writable and run as root.", error.Message, StringComparison.Ordinal);
+        Assert.Contains("): mount it writable and run as root", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -309,11 +511,13 @@ public sealed class CertsDirectoryTests : IDisposable
         Assert.StartsWith($"--certs-d is '{path}'", error.Message, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void A_second_run_at_the_same_time_is_turned_away()
+    [Theory]
+    [InlineData("")]
+    [InlineData("..")]
+    public void A_second_run_at_the_same_time_is_turned_away(string locked)
     {
         _tree.AddDirectory("");
-        using var other = NodeFiles.TryLock(_tree.Path);
+        using var other = NodeFiles.TryLock(Path.GetFullPath(_tree.At(locked)));
 
         var error = Assert.Throws<UserErrorException>(() => _tree.Configure(CertsTree.Settings("docker.io")));
 
@@ -325,6 +529,7 @@ public sealed class CertsDirectoryTests : IDisposable
     [InlineData("ftp://docker.io")]
     [InlineData("https://")]
     [InlineData("docker.io:port")]
+    [InlineData("https://Docker.io")]
     [InlineData("../docker.io")]
     [InlineData("")]
     public void A_registry_that_is_none_is_named(string registry)
@@ -338,6 +543,7 @@ public sealed class CertsDirectoryTests : IDisposable
     public void A_registry_is_given_in_one_way()
     {
         Assert.Single(MirroredRegistry.ParseAll(["https://ghcr.io", "ghcr.io"]));
+        Assert.Equal(new MirroredRegistry("docker.io", "https://registry-1.docker.io"), Assert.Single(MirroredRegistry.ParseAll(["https://index.docker.io", "docker.io"])));
         Assert.Throws<UserErrorException>(() => MirroredRegistry.ParseAll(["https://ghcr.io", "http://ghcr.io"]));
     }
 

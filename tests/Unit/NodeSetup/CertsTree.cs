@@ -1,6 +1,7 @@
 using System.Text;
 using SpegelDapr.Cli.NodeSetup;
 using SpegelDapr.Contracts;
+using Tomlyn.Model;
 
 namespace SpegelDapr.Unit.NodeSetup;
 
@@ -40,6 +41,9 @@ internal sealed class CertsTree : IDisposable
     public string At(string file) => System.IO.Path.Combine(Path, file);
 
     public string Read(string file) => File.ReadAllText(At(file));
+
+    /// <summary>A registry's hosts in the order in which containerd tries them.</summary>
+    public IEnumerable<string> Hosts(string registry) => ((TomlTable)StrictToml.Parse(File.ReadAllBytes(At(registry + "/hosts.toml")), registry)["host"]).Keys;
 
     public IReadOnlyList<NodeSetupChange> Configure(MirrorSettings settings, Action<string>? beforeStep = null) => new CertsDirectory(Path, new NodeFiles(beforeStep)).Configure(settings);
 

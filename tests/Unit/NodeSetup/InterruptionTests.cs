@@ -21,8 +21,9 @@ public sealed class InterruptionTests
         ["a directory only"] = tree => tree.AddDirectory("docker.io").AddDirectory("ghcr.io"),
         ["certificates"] = tree => tree.Add("docker.io/a.crt", "ca").Add("docker.io/b.cert", "cert").Add("docker.io/b.key", "key"),
         ["a link"] = tree => tree.Add("shared.toml", Mirror).AddLink("docker.io/hosts.toml", "../shared.toml"),
-        ["a link to nothing"] = tree => tree.AddLink("docker.io/hosts.toml", "nothing"),
+        ["a link to another's"] = tree => tree.Add("ghcr.io/hosts.toml", Mirror).AddLink("docker.io/hosts.toml", "../ghcr.io/hosts.toml"),
         ["a linked directory"] = tree => tree.Add("shared/hosts.toml", Mirror).AddLink("docker.io", "shared"),
+        ["two names of a directory"] = tree => tree.Add("docker.io/hosts.toml", Mirror).AddLink("registry-1.docker.io", "docker.io/"),
         ["a default"] = tree => tree.Add("_default/hosts.toml", Mirror),
         ["a port"] = tree => tree.Add("registry.corp_5000_/hosts.toml", Mirror).Add("registry.corp:5000/hosts.toml", Mirror + "# unused"),
     };

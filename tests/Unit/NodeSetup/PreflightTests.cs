@@ -1,3 +1,4 @@
+using SpegelDapr.Cli.NodeSetup.Cri;
 using SpegelDapr.Cli.NodeSetup.Preflight;
 
 namespace SpegelDapr.Unit.NodeSetup;
@@ -12,10 +13,15 @@ public sealed class PreflightTests : IDisposable
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("spegel-dapr-unit-");
 
     [Theory]
-    [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = \"/etc/containerd/certs.d/\"\n")]
+    [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = \"/etc/containerd//certs.d/\"\n")]
     [InlineData("[plugins.cri.registry]\nconfig_path = \"/etc/docker/certs.d:/etc/containerd/certs.d\"\n")]
     [InlineData("version = 3\n" + Images)]
     [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\nuse_local_image_pull = true\nregistry.config_path = '/etc/containerd/certs.d:/etc/docker/certs.d'")]
+    [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\nmax_concurrent_downloads = 10\nregistry.config_path = '/etc/containerd/certs.d:/etc/docker/certs.d'")]
+    [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\nimage_pull_with_sync_fs = true\nregistry.config_path = '/etc/containerd/certs.d:/etc/docker/certs.d'")]
+    [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\ndisable_snapshot_annotations = false\nregistry.config_path = '/etc/containerd/certs.d:/etc/docker/certs.d'")]
+    [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/etc/containerd/certs.d:/etc/docker/certs.d'\nauths.'https://a'.username = 'b'")]
+    [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/etc/containerd/certs.d:/etc/docker/certs.d'\nconfigs.a.tls.ca_file = 'b'")]
     public async Task A_configuration_that_names_our_directory_is_well(string config)
     {
         var findings = await CheckAsync(config);
@@ -32,6 +38,16 @@ public sealed class PreflightTests : IDisposable
     [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd]\ndiscard_unpacked_layers = true", "discard_unpacked_layers is true")]
     [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\ndiscard_unpacked_layers = true", "discard_unpacked_layers is true")]
     [InlineData("version = 2\nroot = '/data/containerd'", "content is in /data/containerd/io.containerd.content.v1.content, not in /var/lib/containerd/io.containerd.content.v1.content")]
+    [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\nmax_concurrent_downloads = 3\nregistry.config_path = '/etc/containerd/certs.d:/etc/docker/certs.d'", "none of several directories is read")]
+    [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = '/etc/containerd/certs.d'\nmirrors.'docker.io'.endpoint = ['https://a']", "registry.mirrors is set")]
+    [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nmirrors.'docker.io'.endpoint = ['https://a']", "once registry.mirrors is no longer there, set it to")]
+    [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = '/etc/containerd/certs.d'\nconfigs.'docker.io'.tls.ca_file = 'a'", "tls in registry.configs is set")]
+    [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/etc/containerd/certs.d'\nmirrors.'docker.io'.endpoint = ['https://a']", "registry.mirrors is set")]
+    [InlineData("imports = ['']", "config.toml has '' in imports, which is no file")]
+    [InlineData("imports = [\"\\u0000\"]", "config.toml has '\\u0000' in imports, which is no file")]
+    [InlineData("imports = ['/etc/conf[12].d/*.toml']", "name its directory without a pattern")]
+    [InlineData("imports = ['/etc/conf?.d/*.toml']", "name its directory without a pattern")]
+    [InlineData("imports = ['/etc/conf.d/[ab]*.toml']", "name its directory without a pattern")]
     [InlineData("disabled_plugins = ['cri']", "disabled_plugins has the CRI plugin")]
     [InlineData("version = ", "is not TOML")]
     public async Task What_stands_in_the_way_is_said(string config, string message) =>
@@ -44,9 +60,63 @@ public sealed class PreflightTests : IDisposable
         await File.WriteAllTextAsync(At("20-other.toml"), "version = 3\nimports = ['config.toml']\n[plugins.'io.containerd.cri.v1.images']\nsnapshotter = 'native'");
         await File.WriteAllTextAsync(At("config.toml"), "version = 3\nimports = ['*0-*.toml']");
 
-        Assert.Equal("/etc/containerd/certs.d", ContainerdConfigFile.Read(At("config.toml"), major: 2).ConfigPath);
-        Assert.Equal("", ContainerdConfigFile.Read(At("config.toml"), major: 1).ConfigPath);
-        Assert.Equal("/data/io.containerd.content.v1.content", ContainerdConfigFile.Read(At("config.toml"), major: 2).ContentPath);
+        Assert.Equal("/etc/containerd/certs.d", ContainerdConfigFile.Read(At("config.toml"), new Version(2, 0)).ConfigPath);
+        Assert.Equal("", ContainerdConfigFile.Read(At("config.toml"), new Version(1, 7)).ConfigPath);
+        Assert.Equal("/data/io.containerd.content.v1.content", ContainerdConfigFile.Read(At("config.toml"), new Version(2, 0)).ContentPath);
+    }
+
+    /// <summary>containerd 2.3 brings each file to its own version, earlier ones all of them to that of the last.</summary>
+    [Theory]
+    [InlineData(3, 2, "2.3", true)]
+    [InlineData(3, 2, "2.2", true)]
+    [InlineData(2, 3, "2.3", false)]
+    [InlineData(2, 3, "2.2", false)]
+    [InlineData(2, 2, "2.0", true)]
+    [InlineData(2, 0, "2.1", true)]
+    [InlineData(3, 0, "2.2", false)]
+    [InlineData(3, 0, "2.3", true)]
+    [InlineData(3, 2, "1.7", true)]
+    public async Task An_imported_file_has_a_version_of_its_own(int first, int second, string containerd, bool isRead)
+    {
+        await File.WriteAllTextAsync(At("second.toml"), (second == 0 ? "" : $"version = {second}\n") + "[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfig_path = '/etc/containerd/certs.d'");
+        await File.WriteAllTextAsync(At("config.toml"), $"version = {first}\nimports = ['second.toml']");
+
+        var settings = ContainerdConfigFile.Read(At("config.toml"), Version.Parse(containerd));
+
+        Assert.Equal(isRead ? "/etc/containerd/certs.d" : "", settings.ConfigPath);
+        Assert.Equal(!isRead, settings.Misplaced is not null);
+    }
+
+    /// <summary>Where config_path is not set, containerd 2.2 has two directories, which are read where it pulls by itself.</summary>
+    [Theory]
+    [InlineData("2.1.4", true, false)]
+    [InlineData("2.2.0", true, true)]
+    [InlineData("2.2.0", false, false)]
+    public void An_unset_config_path_has_a_meaning_since_2_2(string version, bool pullsLocally, bool ok) =>
+        Assert.Equal(ok, PreflightChecks.Check(
+            new ContainerdSettings("socket") { Runtime = "containerd", Version = version, ConfigPath = "", PullsLocally = pullsLocally }, Options(null)).Single(finding => finding.Check == "config-path").Ok);
+
+    [Theory]
+    [InlineData("""{"registry":{"configPath":"","mirrors":{"docker.io":{"endpoint":["https://a"]}},"configs":null}}""", "registry.mirrors is set")]
+    [InlineData("""{"registry":{"configPath":"","mirrors":null,"configs":{"a":{"auth":null,"tls":null},"b":{"auth":null,"tls":{"ca_file":"c"}}}}}""", "tls in registry.configs is set")]
+    [InlineData("""{"registry":{"configPath":"","mirrors":{},"configs":{"a":{"auth":null,"tls":null}}}}""", null)]
+    [InlineData("{}", null)]
+    public void Mirrors_of_the_older_kind_are_told_over_the_socket(string json, string? message)
+    {
+        var settings = CriStatus.Read("socket", new VersionResponse { RuntimeName = "containerd", RuntimeVersion = "1.7.27" }, json);
+
+        var finding = PreflightChecks.Check(settings, Options(null)).SingleOrDefault(finding => finding.Check == "registry");
+
+        Assert.Equal(message is null, finding is null);
+        Assert.StartsWith(message ?? "", finding?.Message ?? "", StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_configuration_without_a_name_is_said()
+    {
+        var reading = await ContainerdSources.ReadAsync(Options(""), CancellationToken.None);
+
+        Assert.Contains(reading.Findings, finding => finding.Message.StartsWith("--containerd-config is empty", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -66,7 +136,7 @@ public sealed class PreflightTests : IDisposable
     [Fact]
     public async Task A_socket_and_a_file_that_are_not_there_are_named()
     {
-        var findings = await PreflightChecks.RunAsync(Options(At("none.toml")) with { Socket = At("none.sock") }, CancellationToken.None);
+        var findings = (await ContainerdSources.ReadAsync(Options(At("none.toml")) with { Socket = At("none.sock") }, CancellationToken.None)).Findings;
 
         Assert.All(findings, finding => Assert.False(finding.Ok));
         Assert.StartsWith(At("none.sock"), findings[0].Message, StringComparison.Ordinal);
@@ -81,7 +151,8 @@ public sealed class PreflightTests : IDisposable
     private async Task<IReadOnlyList<PreflightFinding>> CheckAsync(string config)
     {
         await File.WriteAllTextAsync(At("config.toml"), config);
-        return await PreflightChecks.RunAsync(Options(At("config.toml")), CancellationToken.None);
+        var options = Options(At("config.toml"));
+        return PreflightChecks.Check(await ContainerdSources.ReadAsync(options, CancellationToken.None), options);
     }
 
     private string At(string name) => Path.Combine(_directory.FullName, name);

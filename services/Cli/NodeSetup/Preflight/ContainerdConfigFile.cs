@@ -9,52 +9,46 @@ internal static class ContainerdConfigFile
 {
     private const string DefaultRoot = "/var/lib/containerd";
 
-    /// <summary>The CRI plugin's names in configurations of version 1, of version 2, and since version 3 that of its part for images.</summary>
-    private const string FirstCri = "cri";
-    private const string SecondCri = "io.containerd.grpc.v1.cri";
-    private const string ImagesCri = "io.containerd.cri.v1.images";
+    /// <summary>How many layers the CRI plugin downloads at a time unless it is told otherwise (internal/cri/config/config_unix.go).</summary>
+    private const long DefaultDownloads = 3;
 
-    private const int VersionWithImagesCri = 3;
+    private static readonly string[] OlderRegistrySettings = ["mirrors", "configs", "auths"];
 
     /// <summary>Reads the file.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="major">containerd's major version, where it is known.</param>
+    /// <param name="containerd">containerd's version, where it is known.</param>
     /// <exception cref="UserErrorException">The file, or one that it imports, cannot be read.</exception>
-    public static ContainerdSettings Read(string path, int? major)
+    public static ContainerdSettings Read(string path, Version? containerd)
     {
-        var config = new TomlTable();
-        var isFirst = true;
-        var plugins = new TomlTable();
-        var disabled = new HashSet<string>();
-        var version = 1L;
-        foreach (var file in WithImports(Path.GetFullPath(path)))
+        if (path.Length == 0)
         {
-            if (isFirst)
-            {
-                (version, isFirst) = (file.TryGetValue("version", out var number) && number is long given ? given : 1, false);
-            }
-
-            // containerd 1 takes a plugin's section from the last file that has one; containerd 2 merges them.
-            Merge(plugins, Table(file, "plugins"), depth: (major ?? (version < VersionWithImagesCri ? 1 : 2)) < 2 ? 1 : int.MaxValue);
-            disabled.UnionWith((file.TryGetValue("disabled_plugins", out var names) ? names as TomlArray ?? [] : []).OfType<string>());
-            Merge(config, file, depth: 1);
+            throw new UserErrorException("--containerd-config is empty: give the path of containerd's configuration.");
         }
 
-        var first = Table(plugins, version == 1 && plugins.ContainsKey(FirstCri) ? FirstCri : SecondCri);
-        var images = Table(plugins, ImagesCri);
-        var isOnlyImages = version >= VersionWithImagesCri;
-        var configPath = Text(Table(images, "registry"), "config_path");
-        var firstConfigPath = Text(Table(first, "registry"), "config_path");
+        List<TomlTable> files = [.. WithImports(Path.GetFullPath(path))];
+        var cri = CriSections.Of(files, containerd);
+        var registry = Toml.Table(cri.Section, "registry");
+        var configPath = Toml.Text(registry, "config_path");
         return new ContainerdSettings(path)
         {
-            IsCriDisabled = disabled.Overlaps([FirstCri, SecondCri, ImagesCri]),
-            ConfigPath = (isOnlyImages ? configPath : firstConfigPath ?? configPath) ?? "",
-            Misplaced = isOnlyImages && configPath is null && firstConfigPath is not null ? (SecondCri, ImagesCri) : null,
-            PullsLocally = isOnlyImages ? IsTrue(images, "use_local_image_pull") : null,
-            DiscardsUnpackedLayers = IsTrue(images, "discard_unpacked_layers") || (!isOnlyImages && IsTrue(Table(first, "containerd"), "discard_unpacked_layers")),
-            Root = Text(config, "root") ?? DefaultRoot,
+            IsCriDisabled = files.SelectMany(file => Toml.Texts(file, "disabled_plugins")).Any(name => name is CriSections.FirstCri or CriSections.SecondCri or CriSections.ImagesCri),
+            ConfigPath = configPath ?? "",
+            Misplaced = configPath is null && Toml.Text(Toml.Table(cri.OtherSection, "registry"), "config_path") is not null ? (cri.OtherName, cri.Name) : null,
+            PullsLocally = cri.IsSecond ? Toml.Is(cri.Section, "use_local_image_pull", true) || HasWhatTransferServiceCannotDo(cri, registry) : null,
+            DiscardsUnpackedLayers = Toml.Is(cri.Snapshots, "discard_unpacked_layers", true),
+            HasMirrors = Toml.Table(registry, "mirrors").Count > 0,
+            HasTls = !cri.IsSecond && Toml.Table(registry, "configs").Values.Any(host => host is TomlTable table && table.ContainsKey("tls")),
+            Root = files.Select(file => Toml.Text(file, "root")).LastOrDefault(root => root is not null) ?? DefaultRoot,
         };
     }
+
+    /// <summary>For these the CRI plugin pulls images itself (CheckLocalImagePullConfigs in internal/cri/config/config.go).</summary>
+    private static bool HasWhatTransferServiceCannotDo(CriSections cri, TomlTable registry) =>
+        OlderRegistrySettings.Any(key => Toml.Table(registry, key).Count > 0)
+        || Toml.Is(cri.Snapshots, "discard_unpacked_layers", true)
+        || Toml.Is(cri.Snapshots, "disable_snapshot_annotations", false)
+        || Toml.Is(cri.Section, "image_pull_with_sync_fs", true)
+        || (cri.Section.TryGetValue("max_concurrent_downloads", out var downloads) && downloads is long and not DefaultDownloads);
 
     /// <summary>The file and what it imports, in the order in which containerd merges them.</summary>
     private static IEnumerable<TomlTable> WithImports(string path)
@@ -68,9 +62,14 @@ internal static class ContainerdConfigFile
                 continue;
             }
 
-            var file = HostsFile.Parse(ReadFile(next), next);
-            foreach (var import in (file.TryGetValue("imports", out var imports) ? imports as TomlArray ?? [] : []).OfType<string>())
+            var file = StrictToml.Parse(ReadFile(next), next);
+            foreach (var import in Toml.Texts(file, "imports"))
             {
+                if (import.Length == 0 || import.Contains('\0', StringComparison.Ordinal))
+                {
+                    throw new UserErrorException($"{next} has '{import.Replace("\0", "\\u0000", StringComparison.Ordinal)}' in imports, which is no file: take it out.");
+                }
+
                 foreach (var match in Matches(Path.GetFullPath(import, Path.GetDirectoryName(next)!)))
                 {
                     pending.Enqueue(match);
@@ -81,12 +80,20 @@ internal static class ContainerdConfigFile
         }
     }
 
+    /// <summary>What an import stands for: one with a * is a pattern of Go's path/filepath, in which ? and [ have a meaning too.</summary>
     private static IEnumerable<string> Matches(string pattern)
     {
+        if (!pattern.Contains('*', StringComparison.Ordinal))
+        {
+            return [pattern];
+        }
+
         var (directory, name) = (Path.GetDirectoryName(pattern)!, Path.GetFileName(pattern));
-        return !pattern.Contains('*', StringComparison.Ordinal) ? [pattern]
-            : directory.Contains('*', StringComparison.Ordinal) ? throw new UserErrorException($"imports has '{pattern}': name its directory without a *, or give the file that sets config_path as --containerd-config.")
-            : Directory.Exists(directory) ? Directory.EnumerateFiles(directory, name).Order(StringComparer.Ordinal)
+        return directory.AsSpan().ContainsAny(@"*?[\") || name.AsSpan().ContainsAny(@"[\")
+            ? throw new UserErrorException($"imports has '{pattern}': name its directory without a pattern, and its files by * and ? alone, or give the file that sets config_path as --containerd-config.")
+            : Directory.Exists(directory)
+            ? Directory.EnumerateFiles(directory, name, new EnumerationOptions { MatchType = MatchType.Simple, MatchCasing = MatchCasing.CaseSensitive, AttributesToSkip = 0 })
+                .Order(StringComparer.Ordinal)
             : [];
     }
 
@@ -101,26 +108,4 @@ internal static class ContainerdConfigFile
             throw new UserErrorException($"{path} cannot be read ({e.Message.TrimEnd('.')}): give containerd's configuration as --containerd-config.");
         }
     }
-
-    /// <summary>Takes over what the other table has; tables that both have are merged as long as there is depth left.</summary>
-    private static void Merge(TomlTable into, TomlTable from, int depth)
-    {
-        foreach (var (key, value) in from)
-        {
-            if (depth > 1 && value is TomlTable table && into.TryGetValue(key, out var existing) && existing is TomlTable existingTable)
-            {
-                Merge(existingTable, table, depth - 1);
-            }
-            else
-            {
-                into[key] = value;
-            }
-        }
-    }
-
-    private static TomlTable Table(TomlTable table, string key) => table.TryGetValue(key, out var value) ? value as TomlTable ?? [] : [];
-
-    private static string? Text(TomlTable table, string key) => table.TryGetValue(key, out var value) && value is string { Length: > 0 } text ? text : null;
-
-    private static bool IsTrue(TomlTable table, string key) => table.TryGetValue(key, out var value) && value is true;
 }

@@ -4,6 +4,9 @@ namespace SpegelDapr.Cli.NodeSetup.Preflight;
 /// <param name="Source">Where it is known from.</param>
 internal sealed record ContainerdSettings(string Source)
 {
+    /// <summary>What the runtime calls itself when it is containerd.</summary>
+    public const string Name = "containerd";
+
     /// <summary>containerd's directory of content, below its root.</summary>
     private const string ContentDirectory = "io.containerd.content.v1.content";
 
@@ -13,8 +16,10 @@ internal sealed record ContainerdSettings(string Source)
     /// <summary>Its version.</summary>
     public string? Version { get; init; }
 
-    /// <summary>The number of its major version.</summary>
-    public int? Major => int.TryParse(Version?.TrimStart('v').Split('.')[0], out var major) ? major : null;
+    /// <summary>The first two numbers of its version.</summary>
+    public Version? Number => Version?.TrimStart('v').Split('.') is [var majorText, var minorText, ..] && int.TryParse(majorText, out var major) && int.TryParse(minorText, out var minor)
+        ? new Version(major, minor)
+        : null;
 
     /// <summary>Whether its CRI plugin, through which the kubelet pulls, is switched off.</summary>
     public bool? IsCriDisabled { get; init; }
@@ -34,6 +39,12 @@ internal sealed record ContainerdSettings(string Source)
     /// <summary>Whether layers are deleted once they are unpacked.</summary>
     public bool? DiscardsUnpackedLayers { get; init; }
 
+    /// <summary>Whether it has <c>registry.mirrors</c>, with which and <c>config_path</c> the CRI plugin does not start.</summary>
+    public bool? HasMirrors { get; init; }
+
+    /// <summary>Whether it has <c>tls</c> in <c>registry.configs</c>, which is as bad before 2.0 and is never so from then on.</summary>
+    public bool? HasTls { get; init; }
+
     /// <summary>The directory in which it keeps everything.</summary>
     public string? Root { get; init; }
 
@@ -49,6 +60,8 @@ internal sealed record ContainerdSettings(string Source)
         Misplaced = ConfigPath is null ? other.Misplaced : Misplaced,
         PullsLocally = PullsLocally ?? other.PullsLocally,
         DiscardsUnpackedLayers = DiscardsUnpackedLayers ?? other.DiscardsUnpackedLayers,
+        HasMirrors = HasMirrors ?? other.HasMirrors,
+        HasTls = HasTls ?? other.HasTls,
         Root = Root ?? other.Root,
     };
 }

@@ -30,16 +30,7 @@ internal static class CriStatus
             var deadline = DateTime.UtcNow + Budget;
             var version = await runtime.VersionAsync(new VersionRequest(), deadline: deadline, cancellationToken: cancellationToken);
             var status = await runtime.StatusAsync(new StatusRequest { Verbose = true }, deadline: deadline, cancellationToken: cancellationToken);
-            using var config = JsonDocument.Parse(status.Info.TryGetValue("config", out var json) ? json : "{}");
-            return new ContainerdSettings(socket)
-            {
-                Runtime = version.RuntimeName,
-                Version = version.RuntimeVersion,
-                IsCriDisabled = false,
-                ConfigPath = Find(config.RootElement, "registry", "configPath")?.GetString(),
-                DiscardsUnpackedLayers = Find(config.RootElement, "containerd", "discardUnpackedLayers")?.GetBoolean(),
-                Root = Find(config.RootElement, "containerdRootDir")?.GetString(),
-            };
+            return Read(socket, version, status.Info.TryGetValue("config", out var json) ? json : "{}");
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.Unimplemented)
         {
@@ -51,12 +42,33 @@ internal static class CriStatus
         }
     }
 
+    /// <summary>What it has answered.</summary>
+    public static ContainerdSettings Read(string socket, VersionResponse version, string json)
+    {
+        using var config = JsonDocument.Parse(json);
+        var registry = Find(config.RootElement, "registry");
+        return new ContainerdSettings(socket)
+        {
+            Runtime = version.RuntimeName,
+            Version = version.RuntimeVersion,
+            IsCriDisabled = false,
+            ConfigPath = Find(config.RootElement, "registry", "configPath")?.GetString(),
+            DiscardsUnpackedLayers = Find(config.RootElement, "containerd", "discardUnpackedLayers")?.GetBoolean(),
+            HasMirrors = registry is { } one ? Members(one, "mirrors").Any() : null,
+            HasTls = registry is { } other ? Members(other, "configs").Any(host => Find(host.Value, "tls") is { ValueKind: JsonValueKind.Object }) : null,
+            Root = Find(config.RootElement, "containerdRootDir")?.GetString(),
+        };
+    }
+
     private static string ReasonOf(Exception e) =>
         e is not RpcException rpc ? e.Message
         : (rpc.Status.DebugException as SocketException ?? rpc.Status.DebugException?.InnerException as SocketException)?.Message ?? rpc.Status.Detail;
 
     private static UserErrorException CannotBeAsked(string socket, string reason) =>
         new($"{socket} cannot be asked ({reason.TrimEnd('.')}): give containerd's socket as --containerd-sock, and run as root.");
+
+    private static JsonElement.ObjectEnumerator Members(JsonElement element, string name) =>
+        Find(element, name) is { ValueKind: JsonValueKind.Object } found ? found.EnumerateObject() : default;
 
     private static JsonElement? Find(JsonElement element, params IEnumerable<string> names)
     {

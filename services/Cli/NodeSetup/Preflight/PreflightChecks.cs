@@ -22,45 +22,16 @@ internal static class PreflightChecks
     /// <summary>The first containerd whose transfer service pulls for the CRI plugin.</summary>
     private static readonly Version TransferVersion = new(2, 1);
 
-    private const string DefaultConfigFile = "/etc/containerd/config.toml";
+    /// <summary>The first containerd that has a <see cref="DefaultConfigPath"/>.</summary>
+    private static readonly Version DefaultConfigPathVersion = new(2, 2);
 
-    private static string DefaultSocket => new Discovery.Containerd.ContainerdOptions().Socket;
+    /// <summary>What an unset config_path means where there are no mirrors of the older kind (containerd's plugins/cri/images/plugin.go).</summary>
+    private const string DefaultConfigPath = "/etc/containerd/certs.d:/etc/docker/certs.d";
 
-    /// <summary>Looks at everything.</summary>
-    public static async Task<IReadOnlyList<PreflightFinding>> RunAsync(PreflightOptions options, CancellationToken cancellationToken)
+    /// <summary>Judges what is known.</summary>
+    public static IReadOnlyList<PreflightFinding> Check(ContainerdReading reading, PreflightOptions options)
     {
-        var findings = new List<PreflightFinding>();
-        ContainerdSettings? settings = null;
-        if ((options.Socket ?? IfExists(DefaultSocket)) is { } socket)
-        {
-            try
-            {
-                settings = await CriStatus.ReadAsync(socket, cancellationToken);
-            }
-            catch (UserErrorException e)
-            {
-                findings.Add(new PreflightFinding("containerd-sock", false, e.Message));
-            }
-        }
-
-        if (settings?.ConfigPath is null && (options.ConfigFile ?? IfExists(DefaultConfigFile)) is { } file)
-        {
-            try
-            {
-                var read = ContainerdConfigFile.Read(file, settings?.Major);
-                settings = settings?.CompletedBy(read) ?? read;
-            }
-            catch (UserErrorException e)
-            {
-                findings.Add(new PreflightFinding("containerd-config", false, e.Message));
-            }
-        }
-
-        findings.AddRange(settings is not null ? Check(settings, options) : findings.Count > 0 ? [] :
-        [
-            new PreflightFinding(
-                "containerd-config", false, $"containerd's configuration is not known: give its socket as --containerd-sock or its file as --containerd-config; {DefaultSocket} and {DefaultConfigFile} are not here."),
-        ]);
+        List<PreflightFinding> findings = [.. reading.Findings, .. reading.Settings is { } settings ? Check(settings, options) : []];
         if (Directory.Exists(Path.Combine(options.CertsDirectory, "_backup")))
         {
             findings.Add(new PreflightFinding("spegel", false, $"{options.CertsDirectory} has a _backup of Spegel's, which overwrites what others set there: uninstall Spegel and run its cleanup."));
@@ -69,16 +40,17 @@ internal static class PreflightChecks
         return findings;
     }
 
-    /// <summary>Judges what is known.</summary>
+    /// <summary>Judges what is known of containerd.</summary>
     public static IEnumerable<PreflightFinding> Check(ContainerdSettings settings, PreflightOptions options)
     {
         if (settings.Version is { } version)
         {
+            var isTooOld = settings.Number is { } number && number < OldestVersion;
             yield return new PreflightFinding(
                 "version",
-                settings.Runtime == "containerd" && !IsOlder(version, OldestVersion),
-                settings.Runtime != "containerd" ? $"the runtime is {settings.Runtime} {version}: spegel-dapr needs containerd."
-                : IsOlder(version, OldestVersion) ? $"containerd is {version}: use {OldestVersion} or later."
+                settings.Runtime == ContainerdSettings.Name && !isTooOld,
+                settings.Runtime != ContainerdSettings.Name ? $"the runtime is {settings.Runtime} {version}: spegel-dapr needs containerd."
+                : isTooOld ? $"containerd is {version}: use {OldestVersion} or later."
                 : $"containerd is {version}.");
         }
 
@@ -87,18 +59,15 @@ internal static class PreflightChecks
             yield return new PreflightFinding("cri", false, $"disabled_plugins has the CRI plugin, so nothing pulls for Kubernetes: take it out, and restart containerd ({settings.Source}).");
         }
 
-        var ours = Path.TrimEndingDirectorySeparator(options.CertsDirectory);
-        var configPaths = settings.ConfigPath?.Split(':', StringSplitOptions.RemoveEmptyEntries) ?? [];
-        var isRead = configPaths.Length < 2 || !PullsByTransferService(settings);
-        yield return new PreflightFinding(
-            "config-path",
-            isRead && configPaths.Any(path => Path.TrimEndingDirectorySeparator(path) == ours),
-            settings.ConfigPath is null ? $"config_path is not known, since containerd {settings.Version} does not tell it: give its configuration as --containerd-config."
-            : settings.Misplaced is var (here, there) ? $"config_path is set for '{here}', where this version of the configuration is not to have it: set it in [plugins.'{there}'.registry], and restart containerd ({settings.Source})."
-            : configPaths.Length == 0 ? $"config_path is not set, so containerd does not ask the mirror: set it to {ours}, and restart containerd ({settings.Source})."
-            : !isRead ? $"config_path is {settings.ConfigPath}, and since containerd {TransferVersion} none of several directories is read: set it to {ours} alone, and restart containerd ({settings.Source})."
-            : configPaths.Any(path => Path.TrimEndingDirectorySeparator(path) == ours) ? $"config_path is {settings.ConfigPath}."
-            : $"config_path is {settings.ConfigPath}, not {ours}: set it to that, or give --certs-d.");
+        var ours = Clean(options.CertsDirectory);
+        var conflict = settings.HasMirrors == true ? "registry.mirrors" : settings.HasTls == true ? "tls in registry.configs" : null;
+        if (conflict is not null)
+        {
+            yield return new PreflightFinding(
+                "registry", false, $"{conflict} is set, and containerd's CRI plugin does not start with that and config_path: move it into hosts.toml files in {ours}, and take it out, before config_path is set ({settings.Source}).");
+        }
+
+        yield return ConfigPath(settings, ours, conflict);
 
         if (settings.DiscardsUnpackedLayers is { } discards)
         {
@@ -110,7 +79,7 @@ internal static class PreflightChecks
 
         if (settings.ContentPath is { } contentPath)
         {
-            var isOurs = Path.TrimEndingDirectorySeparator(options.ContentPath) == contentPath;
+            var isOurs = Clean(options.ContentPath) == Clean(contentPath);
             yield return new PreflightFinding(
                 "content-path",
                 isOurs,
@@ -118,15 +87,27 @@ internal static class PreflightChecks
         }
     }
 
-    private static string? IfExists(string path) => File.Exists(path) ? path : null;
+    private static PreflightFinding ConfigPath(ContainerdSettings settings, string ours, string? conflict)
+    {
+        var hasDefault = settings is { ConfigPath: "", Misplaced: null, HasMirrors: not true } && settings.Number >= DefaultConfigPathVersion;
+        var configPath = hasDefault ? DefaultConfigPath : settings.ConfigPath;
+        var configPaths = configPath?.Split(':', StringSplitOptions.RemoveEmptyEntries) ?? [];
+        var isRead = configPaths.Length < 2 || !PullsByTransferService(settings);
+        var hasOurs = configPaths.Any(path => Clean(path) == ours);
+        return new PreflightFinding(
+            "config-path",
+            isRead && hasOurs,
+            configPath is null ? $"config_path is not known, since containerd {settings.Version} does not tell it: give its configuration as --containerd-config."
+            : settings.Misplaced is var (here, there) ? $"config_path is set for '{here}', where this version of the configuration is not to have it: set it in [plugins.'{there}'.registry], and restart containerd ({settings.Source})."
+            : configPaths.Length == 0 ? $"config_path is not set, so containerd does not ask the mirror: {(conflict is null ? "" : $"once {conflict} is no longer there, ")}set it to {ours}, and restart containerd ({settings.Source})."
+            : !isRead ? $"config_path is {configPath}{(hasDefault ? " where it is not set" : "")}, and since containerd {TransferVersion} none of several directories is read: set it to {ours} alone, and restart containerd ({settings.Source})."
+            : hasOurs ? $"config_path is {configPath}."
+            : $"config_path is {configPath}, not {ours}: set it to that, or give --certs-d.");
+    }
+
+    private static string Clean(string path) => "/" + string.Join('/', path.Split('/', StringSplitOptions.RemoveEmptyEntries));
 
     /// <summary>It takes config_path for one directory, whatever is in it (containerd/containerd#12415, as of 2.4).</summary>
     private static bool PullsByTransferService(ContainerdSettings settings) =>
-        settings.Version is { } version ? settings.PullsLocally != true && !IsOlder(version, TransferVersion) : settings.PullsLocally == false;
-
-    private static bool IsOlder(string version, Version than)
-    {
-        var parts = version.TrimStart('v').Split('.');
-        return parts.Length > 1 && int.TryParse(parts[0], out var major) && int.TryParse(parts[1], out var minor) && new Version(major, minor) < than;
-    }
+        settings.Number is { } number ? settings.PullsLocally != true && number >= TransferVersion : settings.PullsLocally == false;
 }
