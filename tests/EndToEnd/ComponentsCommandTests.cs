@@ -163,12 +163,13 @@ public sealed class ComponentsCommandTests
     [InlineData("components", "/nonexistent", "--zone", "eu/a")]
     [InlineData("components", "/proc/self/fdinfo", "--zone", "eu/a")]
     [InlineData("components", ".", "--zone", "Eu")]
+    [InlineData("components", ".", "--zone", "eu/a-zone-whose-name-is-too-long-to-be-in-an-app-id-of-dapr")]
     public async Task What_cannot_work_is_one_line_that_names_the_input(params string[] arguments)
     {
         var (exitCode, output) = await ExternalProcess.TryRunAsync("dotnet", [Path.Combine(AppContext.BaseDirectory, "spegel-dapr.dll"), .. arguments]);
 
         Assert.Equal(1, exitCode);
         Assert.Single(output.Trim().Split('\n'));
-        Assert.Contains(arguments[1] == "." ? "'Eu'" : $"'{arguments[1]}'", output, StringComparison.Ordinal);
+        Assert.Contains(arguments[1] == "." ? $"'{arguments[3]}'" : $"'{arguments[1]}'", output, StringComparison.Ordinal);
     }
 }

@@ -7,6 +7,9 @@ namespace SpegelDapr.Cli.Components;
 /// <summary><c>spegel-dapr components</c>: Dapr's resources for the zones of a cluster, which nobody else may use.</summary>
 internal static class ComponentsCommand
 {
+    /// <summary>In a cluster Dapr takes an app id when with <c>-dapr</c> it is a DNS label (dapr/dapr, pkg/validation).</summary>
+    private static readonly int MostZoneChars = 63 - DaprNames.Discovery("").Length - "-dapr".Length;
+
     public static Command Create()
     {
         var paths = new Argument<string[]>("path") { Description = "Directories and files of Dapr resources, such as components/redis.", Arity = ArgumentArity.OneOrMore };
@@ -41,7 +44,8 @@ internal static class ComponentsCommand
         : Directory.Exists(path) ? Directory.EnumerateFiles(path).Where(file => Path.GetExtension(file) is ".yaml" or ".yml").Order(StringComparer.Ordinal)
         : throw new UserErrorException($"There is no file or directory '{path}'.");
 
-    private static Location ParseZone(string text) => Location.TryParse(text, out var location)
-        ? location
-        : throw new UserErrorException($"'{text}' is no zone: give region/zone, each of a-z, 0-9 and dash.");
+    private static Location ParseZone(string text) =>
+        !Location.TryParse(text, out var location) ? throw new UserErrorException($"'{text}' is no zone: give region/zone, each of a-z, 0-9 and dash.")
+        : location.Zone.Length > MostZoneChars ? throw new UserErrorException($"'{text}' is too long a zone: Dapr's app ids leave {MostZoneChars} characters for its name.")
+        : location;
 }
