@@ -42,6 +42,9 @@ public static class BlobService
         builder.AddServiceDefaults($"{BlobOptions.Section}:{nameof(BlobOptions.Url)}");
         builder.WebHost.ConfigureKestrel(LimitRequests);
 
+        // What was being sent is cut, and what waits for slow clients by then is still sent. A pod has 30 s.
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(25));
+
         // Kestrel calls each answer that MirrorEndpoint cuts short an unhandled exception; that it was cut, and why, is logged there.
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Critical);
 
@@ -56,6 +59,7 @@ public static class BlobService
         builder.Services.AddSingleton<HolderLookup>();
         builder.Services.AddSingleton<Prefetch>();
         builder.Services.AddSingleton<PeerClient>();
+        builder.Services.AddSingleton<SilentNodes>();
         builder.Services.AddSingleton<HedgedStart>();
         builder.Services.AddSingleton<Shunned>();
         builder.Services.AddSingleton<Feeds>();
@@ -71,6 +75,7 @@ public static class BlobService
         builder.Services.AddHostedService(services => services.GetRequiredService<UpstreamWatch>());
         builder.Services.AddSingleton<PeerGuard>();
         builder.Services.AddSingleton<ExplainEndpoint>();
+        builder.Services.AddSingleton<TransferSlots>();
         builder.Services.AddSingleton<MirrorEndpoint>();
         builder.Services.AddHealthChecks().AddCheck<ContentReadableCheck>("content", tags: [ServiceDefaultsExtensions.ReadyTag]);
 
@@ -85,8 +90,8 @@ public static class BlobService
     }
 
     /// <summary>
-    /// Requests have no body and short headers. Kestrel's lowest response rate (240 bytes a second) stays: it is counted on each write of
-    /// up to 1 MiB, so a containerd whose disk stalls for minutes is not cut, and a client that never reads does not stay for ever.
+    /// Requests have no body and short headers. A client that never reads is given up by <see cref="ResponseSender"/>: Kestrel's own lowest rate counts
+    /// what has been written for minutes after.
     /// </summary>
     private static void LimitRequests(KestrelServerOptions kestrel)
     {

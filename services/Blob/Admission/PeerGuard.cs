@@ -106,13 +106,14 @@ internal sealed partial class PeerGuard(
         return isPeer;
     }
 
-    private static async Task<bool> IsAtAsync(BlobAddress blob, IPAddress address, CancellationToken cancellation)
+    private async Task<bool> IsAtAsync(BlobAddress blob, IPAddress address, CancellationToken cancellation)
     {
         try
         {
-            return (await Dns.GetHostAddressesAsync(blob.Uri.IdnHost.Trim('[', ']'), cancellation)).Contains(address);
+            var addresses = Dns.GetHostAddressesAsync(blob.Uri.IdnHost.Trim('[', ']'), cancellation);
+            return (await addresses.WaitAsync(options.Value.ResolveBudget, time, cancellation)).Contains(address);
         }
-        catch (SocketException)
+        catch (Exception e) when (e is SocketException or TimeoutException)
         {
             // A name that does not resolve is nobody's.
             return false;

@@ -25,9 +25,12 @@ internal sealed partial class MirrorEndpoint(
     Ingests ingests,
     UpstreamWatch upstream,
     RegistryFilter registries,
+    TransferSlots slots,
     IOptions<NodeOptions> node,
     IOptions<BlobOptions> options,
     BlobMetrics metrics,
+    TimeProvider time,
+    IHostApplicationLifetime lifetime,
     ILogger<MirrorEndpoint> logger)
 {
     /// <summary>
@@ -128,6 +131,13 @@ internal sealed partial class MirrorEndpoint(
             digest = tagged;
         }
 
+        var isGet = HttpMethods.IsGet(context.Request.Method);
+        using var slot = isGet && request.Kind == ContentKind.Blob ? await slots.TryTakeAsync(fromPeer, cancellation) : null;
+        if (slot is null && isGet && request.Kind == ContentKind.Blob)
+        {
+            return await MissAsync(context, OciError.Unknown(request.Kind));
+        }
+
         using (var file = await local.OpenAsync(digest, cancellation))
         {
             if (file is not null)
@@ -136,7 +146,6 @@ internal sealed partial class MirrorEndpoint(
             }
         }
 
-        var isGet = HttpMethods.IsGet(context.Request.Method);
         if (fromPeer)
         {
             return isGet && options.Value.Relay && context.Request.Headers.ContainsKey(SpegelHeaders.Follow)
@@ -196,22 +205,23 @@ internal sealed partial class MirrorEndpoint(
     private async Task SendFileAsync(HttpContext context, LocalFile file, long offset, long count, bool toPeer)
     {
         // The file is read into the buffers that Kestrel sends from: measured over loopback, this is faster than sendfile.
-        var writer = context.Response.BodyWriter;
+        using var sender = SenderFor(context);
         while (count > 0)
         {
-            var chunk = writer.GetMemory((int)Math.Min(ChunkBytes, count));
+            var chunk = sender.GetMemory((int)Math.Min(ChunkBytes, count));
             var read = file.Read(chunk.Span[..(int)Math.Min(Math.Min(chunk.Length, ChunkBytes), count)], offset);
             if (read == 0)
             {
                 throw new EndOfStreamException("The file became shorter while it was sent.");
             }
 
-            writer.Advance(read);
             (offset, count) = (offset + read, count - read);
-            await writer.FlushAsync(context.RequestAborted);
+            await sender.SendAsync(read);
             metrics.Served(read, Tier.Local, ContentKind.Blob, toPeer);
         }
     }
+
+    private ResponseSender SenderFor(HttpContext context) => new(context, time, lifetime.ApplicationStopping);
 
     /// <summary>
     /// Answers another node, which follows this one, out of what containerd is downloading: with a blob as it grows, and with a manifest, whose type
@@ -248,14 +258,13 @@ internal sealed partial class MirrorEndpoint(
     private async Task SendDownloadAsync(HttpContext context, GrowingFile download, long offset, long count)
     {
         // The headers go at once, by which the follower knows that there is something to wait for.
-        var writer = context.Response.BodyWriter;
-        await writer.FlushAsync(context.RequestAborted);
+        using var sender = SenderFor(context);
+        await sender.SendAsync(0);
         while (count > 0)
         {
-            var read = (int)Math.Min(await download.ReadAsync(writer.GetMemory(ChunkBytes), offset, context.RequestAborted), count);
-            writer.Advance(read);
+            var read = (int)Math.Min(await download.ReadAsync(sender.GetMemory(ChunkBytes), offset, context.RequestAborted), count);
             (offset, count) = (offset + read, count - read);
-            await writer.FlushAsync(context.RequestAborted);
+            await sender.SendAsync(read);
             metrics.Served(read, Tier.Local, ContentKind.Blob, toPeer: true, isRelayed: true);
         }
     }
@@ -291,7 +300,7 @@ internal sealed partial class MirrorEndpoint(
     private async Task<Tier?> AnswerManifestFromPeersAsync(
         HttpContext context, MirrorRequest request, Digest digest, IReadOnlyList<Holder> known) =>
         await peers.ReadAllAsync(
-            known, request.PeerTarget(digest), digest, OciManifest.MaxBytes, context.RequestAborted) is var (bytes, holder, isRelayed)
+            known, request.PeerTarget(digest), digest, OciManifest.MaxBytes, mayFollow: HttpMethods.IsGet(context.Request.Method), context.RequestAborted) is var (bytes, holder, isRelayed)
         && await AnswerManifestAsync(context, request, digest, bytes, holder.Tier, holder.Node.Name, fromPeer: false, isRelayed)
             ? holder.Tier
             : null;
@@ -312,8 +321,9 @@ internal sealed partial class MirrorEndpoint(
     private async Task<Tier?> AnswerBlobFromPeersAsync(
         HttpContext context, MirrorRequest request, Digest digest, IReadOnlyList<Holder> known)
     {
-        // A range from the end is not passed on: its first byte is unknown, and any range may be answered with the whole.
-        var range = ContentResponse.RangeOf(context.Request, digest) is { First: not null } fromStart ? fromStart : null;
+        // Any range may be answered with the whole. One from the end is, since its first byte is unknown. One that is the whole is, because a containerd that
+        // fetches in parallel begins so, and only one request for the content can follow others.
+        var range = ContentResponse.RangeOf(context.Request, digest) is { First: not null } fromStart && fromStart is not { First: 0, Last: null } ? fromStart : null;
         using var transfer = peers.Open(known, request.PeerTarget(digest), digest, range?.First ?? 0, range?.Last, context.RequestAborted);
         var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
         try
@@ -335,9 +345,11 @@ internal sealed partial class MirrorEndpoint(
                 return tier;
             }
 
-            await context.Response.BodyWriter.WriteAsync(buffer.AsMemory(0, read), context.RequestAborted);
+            using var sender = SenderFor(context);
+            buffer.AsSpan(0, read).CopyTo(sender.GetMemory(read).Span);
+            await sender.SendAsync(read);
             metrics.Served(read, tier, ContentKind.Blob, toPeer: false, transfer.IsRelayed);
-            await SendTransferAsync(context, transfer);
+            await SendTransferAsync(sender, transfer);
             return tier;
         }
         finally
@@ -346,13 +358,11 @@ internal sealed partial class MirrorEndpoint(
         }
     }
 
-    private async Task SendTransferAsync(HttpContext context, PeerTransfer transfer)
+    private async Task SendTransferAsync(ResponseSender sender, PeerTransfer transfer)
     {
-        var writer = context.Response.BodyWriter;
-        while (await transfer.ReadAsync(writer.GetMemory(ChunkBytes)) is var read and > 0)
+        while (await transfer.ReadAsync(sender.GetMemory(ChunkBytes)) is var read and > 0)
         {
-            writer.Advance(read);
-            await writer.FlushAsync(context.RequestAborted);
+            await sender.SendAsync(read);
             metrics.Served(read, transfer.Holder.Tier, ContentKind.Blob, toPeer: false, transfer.IsRelayed);
         }
     }

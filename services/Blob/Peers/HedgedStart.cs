@@ -10,7 +10,7 @@ namespace SpegelDapr.Blob.Peers;
 /// The first good answer wins; the others are cancelled.
 /// </summary>
 internal sealed partial class HedgedStart(
-    PeerClient peers, Routes routes, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<HedgedStart> logger)
+    PeerClient peers, Routes routes, SilentNodes silent, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<HedgedStart> logger)
 {
     /// <summary>The first good answer; null when no candidate gives one before <paramref name="cancellation"/>.</summary>
     public async Task<PeerAnswer?> StartAsync(Candidates candidates, PeerRequest request, CancellationToken cancellation)
@@ -50,6 +50,7 @@ internal sealed partial class HedgedStart(
             await losers.CancelAsync();
             foreach (var loser in running)
             {
+                silent.Waited(loser.Holder.Node.Name, time.GetElapsedTime(loser.Started));
                 candidates.Return(loser.Holder);
                 _ = AbandonAsync(loser.Answer);
             }
@@ -100,6 +101,7 @@ internal sealed partial class HedgedStart(
         catch (OperationCanceledException)
         {
             // The budget is used up, or the client is gone: the caller's token says which.
+            silent.Waited(attempt.Holder.Node.Name, time.GetElapsedTime(attempt.Started));
             routes.From(attempt.Holder.Node.Location).ObserveFailure(time.GetElapsedTime(attempt.Started));
         }
 

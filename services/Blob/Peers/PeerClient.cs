@@ -15,8 +15,9 @@ namespace SpegelDapr.Blob.Peers;
 /// <param name="Follow">Whether content will do that the peer is still downloading.</param>
 internal sealed record PeerRequest(HttpMethod Method, string Target, long? From = null, long? To = null, bool Follow = false);
 
-/// <summary>A peer does not give what it was asked for; the message says why.</summary>
-internal sealed class PeerException(string message, Exception? inner = null) : Exception(message, inner);
+/// <summary>A peer does not give what it was asked for; the message says why, in one line whatever the peer has put into it.</summary>
+internal sealed class PeerException(string message, Exception? inner = null)
+    : Exception(string.Concat(message.Select(letter => char.IsControl(letter) ? '?' : letter)), inner);
 
 /// <summary>Speaks to the blob services of other nodes, over plain HTTP/1.1, and trusts no part of their answers.</summary>
 internal sealed class PeerClient : IDisposable

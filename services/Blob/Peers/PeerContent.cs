@@ -10,6 +10,7 @@ internal sealed class PeerContent(
     HedgedStart hedged,
     Following following,
     Shunned shunned,
+    SilentNodes silent,
     IOptions<BlobOptions> options,
     BlobMetrics metrics,
     TimeProvider time,
@@ -30,12 +31,16 @@ internal sealed class PeerContent(
     /// in this node's zone, the nodes of the zone that are downloading the content come before them.
     /// </summary>
     public PeerTransfer Open(
-        IReadOnlyList<Holder> holders, string target, Digest digest, long first, long? last, CancellationToken cancellation)
+        IReadOnlyList<Holder> holders, string target, Digest digest, long first, long? last, CancellationToken cancellation) =>
+        Open(holders, target, digest, first, last, mayFollow: true, cancellation);
+
+    private PeerTransfer Open(
+        IReadOnlyList<Holder> holders, string target, Digest digest, long first, long? last, bool mayFollow, CancellationToken cancellation)
     {
         IPeerSource source = new HolderSource(hedged, Candidates(holders, digest), options.Value.PeerStartBudget);
         return new PeerTransfer(
             this,
-            holders.Any(holder => holder.Tier == Tier.SameZone) ? source : following.Before(source, digest),
+            !mayFollow || holders.Any(holder => holder.Tier == Tier.SameZone) ? source : following.Before(source, digest),
             target,
             digest,
             first,
@@ -43,11 +48,14 @@ internal sealed class PeerContent(
             cancellation);
     }
 
-    /// <summary>Content whole, and thus verified; null when no peer gives it, or it is longer than <paramref name="mostBytes"/>.</summary>
+    /// <summary>
+    /// Content whole, and thus verified; null when no peer gives it, or it is longer than <paramref name="mostBytes"/>. Whoever will not fetch it
+    /// upstream may follow nobody, as others would be told to follow this node.
+    /// </summary>
     public async Task<ReceivedContent?> ReadAllAsync(
-        IReadOnlyList<Holder> holders, string target, Digest digest, int mostBytes, CancellationToken cancellation)
+        IReadOnlyList<Holder> holders, string target, Digest digest, int mostBytes, bool mayFollow, CancellationToken cancellation)
     {
-        using var transfer = Open(holders, target, digest, 0, null, cancellation);
+        using var transfer = Open(holders, target, digest, 0, null, mayFollow, cancellation);
         var buffer = ArrayPool<byte>.Shared.Rent(PeerTransfer.HeldBackBytes);
         using var content = new MemoryStream();
         try
@@ -86,7 +94,7 @@ internal sealed class PeerContent(
     }
 
     private Candidates Candidates(IReadOnlyList<Holder> holders, Digest digest) =>
-        new(holders, options.Value.MaxPeerAttempts, holder => shunned.Contains(holder.Node.Name, digest));
+        new(holders, options.Value.MaxPeerAttempts, holder => shunned.Contains(holder.Node.Name, digest) || silent.Contains(holder.Node.Name));
 }
 
 /// <summary>Content that has come whole.</summary>

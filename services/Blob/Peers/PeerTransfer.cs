@@ -19,6 +19,9 @@ internal sealed partial class PeerTransfer : IDisposable
     /// <summary>How much of the end is held back; a buffer to read into must be at least as large.</summary>
     public const int HeldBackBytes = 1024 * 1024;
 
+    /// <summary>Less than this within its patience, and a peer counts as silent: it would hang a pull as well as one that sends nothing.</summary>
+    private const int LeastProgressBytes = 64 * 1024;
+
     private readonly PeerContent _peers;
     private readonly IPeerSource _source;
     private readonly string _target;
@@ -35,6 +38,8 @@ internal sealed partial class PeerTransfer : IDisposable
     private CancellationTokenRegistration _cancelled;
     private long? _total;
     private long _offset;
+    private TimeSpan _waited;
+    private int _sinceProgress;
     private bool _received;
     private bool _givenOut;
     private bool _complete;
@@ -67,9 +72,13 @@ internal sealed partial class PeerTransfer : IDisposable
     /// <summary>Whether that holder is still downloading the content itself.</summary>
     public bool IsRelayed { get; private set; }
 
-    private TimeSpan StartBudgetLeft => _source.StartBudget - _peers.Time.GetElapsedTime(_started);
+    /// <summary>
+    /// How long the client may still wait for a first byte: for peers to begin and, since short content is held back until it is whole, for it to come.
+    /// </summary>
+    private TimeSpan StartBudgetLeft =>
+        _source.StartBudget + (_received ? _peers.Options.StallBudget : TimeSpan.Zero) - _peers.Time.GetElapsedTime(_started);
 
-    private long End => Math.Min(_last + 1 ?? long.MaxValue, Total);
+    private long End => _last is { } last && last < Total ? last + 1 : Total;
 
     /// <summary>Reads the next bytes; 0 at the end.</summary>
     /// <exception cref="PeersExhaustedException">No peer is left to ask.</exception>
@@ -136,8 +145,8 @@ internal sealed partial class PeerTransfer : IDisposable
 
     private async Task<PeerAnswer> StartAsync()
     {
-        // Until something has arrived there is one budget for all candidates together; later, one for each time a holder is looked for.
-        var budget = _received ? _peers.Options.PeerStartBudget : StartBudgetLeft;
+        // Until something has been given out there is one budget for all candidates together; later, one for each time a holder is looked for.
+        var budget = _givenOut ? _peers.Options.PeerStartBudget : StartBudgetLeft;
         if (budget <= TimeSpan.Zero)
         {
             throw new PeersExhaustedException();
@@ -164,6 +173,7 @@ internal sealed partial class PeerTransfer : IDisposable
         }
 
         _total = answer.Total;
+        (_waited, _sinceProgress) = (TimeSpan.Zero, 0);
         _contributors.Add(answer.Holder);
         if (_offset > _first)
         {
@@ -176,13 +186,26 @@ internal sealed partial class PeerTransfer : IDisposable
 
     private async ValueTask<int> ReadOnceAsync(PeerAnswer answer, Memory<byte> buffer)
     {
-        var patience = _received || answer.Patience < StartBudgetLeft ? answer.Patience : StartBudgetLeft;
+        var patience = answer.Patience - _waited;
+        if (!_givenOut && StartBudgetLeft is var left && left < patience)
+        {
+            patience = left;
+        }
+
         _patience!.CancelAfter(patience > TimeSpan.Zero ? patience : TimeSpan.Zero);
+        var asked = _peers.Time.GetTimestamp();
         var read = await answer.ReadAsync(buffer, _patience.Token);
 
         // Between reads the client may take its time.
         _patience.CancelAfter(Timeout.InfiniteTimeSpan);
         _received = true;
+        _waited += _peers.Time.GetElapsedTime(asked);
+        _sinceProgress += read;
+        if (_sinceProgress >= LeastProgressBytes)
+        {
+            (_waited, _sinceProgress) = (TimeSpan.Zero, 0);
+        }
+
         _hash?.AppendData(buffer.Span[..read]);
         _source.Received(_offset, buffer.Span[..read]);
         _offset += read;

@@ -20,7 +20,7 @@ internal sealed partial class FollowSource(Following following, Digest digest, T
     {
         try
         {
-            return await FollowAsync(request with { Follow = true }, cancellation) ?? await farther.StartAsync(request, cancellation);
+            return await FollowAsync(request with { Follow = true }, cancellation) ?? await StartFartherAsync(request, cancellation);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -36,6 +36,14 @@ internal sealed partial class FollowSource(Following following, Digest digest, T
     {
         following.Feeds.End(digest);
         farther.Dispose();
+    }
+
+    /// <summary>Holders have the content already: they are not waited for as long as those are that still download it.</summary>
+    private async Task<PeerAnswer?> StartFartherAsync(PeerRequest request, CancellationToken cancellation)
+    {
+        using var budget = new CancellationTokenSource(farther.StartBudget, following.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
+        return await farther.StartAsync(request, either.Token);
     }
 
     /// <summary>The answer of a node to follow; null when this node leads, or no resolver answers.</summary>

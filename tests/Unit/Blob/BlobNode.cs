@@ -126,6 +126,9 @@ internal sealed class BlobNode : IAsyncDisposable
         await _app.StopAsync(now.Token);
     }
 
+    /// <summary>Ends the service as a pod that is told to.</summary>
+    public Task StopInOrderAsync() => _app.StopAsync();
+
     public async ValueTask DisposeAsync()
     {
         Http.Dispose();

@@ -1,6 +1,10 @@
 namespace SpegelDapr.Unit.Blob;
 
-/// <summary>Tests of blob services beside a <see cref="FakeResolver"/>; what they start ends with the test, the latest first.</summary>
+/// <summary>
+/// Tests of blob services beside a <see cref="FakeResolver"/>; what they start ends with the test, the latest first. They run one after the other: services of
+/// one process count into each other's metrics, which OpenTelemetry tells apart by name alone.
+/// </summary>
+[Collection("Blob")]
 public abstract class BlobTests : IAsyncLifetime
 {
     private readonly List<IAsyncDisposable> _started = [];

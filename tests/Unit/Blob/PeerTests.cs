@@ -228,7 +228,7 @@ public sealed class PeerTests : BlobTests
     [Theory]
     [InlineData("bytes=1000-", 1000, Big - 1)]
     [InlineData("bytes=1000-1999", 1000, 1999)]
-    [InlineData("bytes=0-", 0, Big - 1)]
+    [InlineData("bytes=0-9223372036854775807", 0, Big - 1)]
     [InlineData("bytes=0-99", 0, 99)]
     [InlineData("bytes=5-99999999", 5, Big - 1)]
     public async Task A_range_comes_from_a_peer(string range, int first, int last)
@@ -245,6 +245,80 @@ public sealed class PeerTests : BlobTests
         Assert.Equal(new ContentRangeHeaderValue(first, last, Big), response.Content.Headers.ContentRange);
         Assert.Equal(content[first..(last + 1)], await response.Content.ReadAsByteArrayAsync());
     }
+
+    [Fact]
+    public async Task A_range_that_is_the_whole_is_answered_with_the_whole_after_which_a_containerd_does_not_fetch_in_parallel()
+    {
+        var content = TestContent.Bytes(Big);
+        var digest = Digest.OfSha256(content);
+        Resolver.Holds(digest, Add(ScriptedPeer.Good(content)).AsHolder());
+        var node = await NodeAsync();
+
+        using var response = await node.GetAsync($"/v2/app/blobs/{digest}", ("Range", "bytes=0-"));
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal(content, await response.Content.ReadAsByteArrayAsync());
+    }
+
+    [Theory]
+    [InlineData(5000, 0)]
+    [InlineData(Big, Big / 2)]
+    public async Task A_holder_that_trickles_counts_as_one_that_stalls(int length, int trickleFrom)
+    {
+        var content = TestContent.Bytes(length).Select(letter => (byte)(letter & 0x7F)).ToArray();
+        var trickling = Peer(async call =>
+        {
+            await call.SendAsync(content, upTo: trickleFrom);
+            foreach (var letter in content[trickleFrom..])
+            {
+                await call.SendRawAsync(((char)letter).ToString());
+                await Task.Delay(50, call.Stopping);
+            }
+        });
+
+        Assert.Equal(content, await PullAsync(
+            content, [("Blob:StallBudget", "00:00:01")], trickling.AsHolder("trickling"), Add(ScriptedPeer.Good(content)).AsHolder("good")));
+    }
+
+    [Fact]
+    public async Task A_silent_holder_costs_its_budget_once_and_not_for_each_layer()
+    {
+        var silent = Peer(call => call.StallAsync());
+        var layers = Enumerable.Range(1, 5).Select(seed => Digest.OfSha256(TestContent.Bytes(100, seed))).ToList();
+        layers.ForEach(layer => Resolver.Holds(layer, silent.AsHolder()));
+        var node = await NodeAsync(settings: ("Blob:PeerStartBudget", "00:00:01"));
+
+        foreach (var layer in layers)
+        {
+            using var response = await node.GetAsync($"/v2/app/blobs/{layer}");
+            Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        }
+
+        Assert.Equal(1, silent.Calls);
+    }
+
+    [Fact]
+    public async Task What_a_service_is_sending_when_it_stops_ends_without_a_reset()
+    {
+        var node = await NodeAsync();
+        var digest = node.Keep(TestContent.Bytes(64 * 1024 * 1024));
+        using var client = new System.Net.Sockets.TcpClient { ReceiveBufferSize = 64 * 1024 };
+        await client.ConnectAsync(node.Uri.Host, node.Uri.Port);
+        var stream = client.GetStream();
+        await stream.WriteAsync(System.Text.Encoding.ASCII.GetBytes($"GET /v2/app/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        await stream.ReadExactlyAsync(new byte[1024]);
+
+        var stopped = node.StopInOrderAsync();
+        using var rest = new MemoryStream();
+        await stream.CopyToAsync(rest).WaitAsync(TimeSpan.FromSeconds(30));
+        await stopped;
+
+        Assert.InRange(rest.Length, 1, (64 * 1024 * 1024) - 1);
+    }
+
+    [Fact]
+    public void A_peers_control_characters_are_not_logged() =>
+        Assert.Equal("no?[31m?way", new SpegelDapr.Blob.Peers.PeerException("no\u001b[31m\rway").Message);
 
     [Fact]
     public async Task A_head_of_a_blob_and_of_a_manifest_is_answered_from_a_peer()
