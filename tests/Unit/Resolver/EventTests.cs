@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
+using SpegelDapr.Resolver.Resolving;
 using SpegelDapr.Resolver.Store;
 
 namespace SpegelDapr.Unit.Resolver;
@@ -67,6 +68,24 @@ public sealed class EventTests : IDisposable
         var holder = Assert.Single((await _time.RunAsync(_replica.FindAsync([Tag])))[Tag]);
 
         Assert.Equal(Digest.OfSha256([2]), holder.Digest);
+    }
+
+    [Fact]
+    public async Task A_tag_cannot_have_been_updated_in_the_future()
+    {
+        var other = new SimulatedNode("node-b", _time, _sent.Add);
+        other.Start();
+        other.Hold(new HeldKey(Tag, Digest.OfSha256([1]), DateTimeOffset.MaxValue));
+        await DeliverAllAsync();
+        _time.Advance(TimeSpan.FromSeconds(10));
+        _node.Start();
+        _node.Hold(new HeldKey(Tag, Digest.OfSha256([2]), _time.GetUtcNow()));
+        await DeliverAllAsync();
+
+        var holders = (await _time.RunAsync(_replica.FindAsync([Tag])))[Tag];
+        var answer = HolderSelection.Choose(Tag, holders, NodeName.Parse("asker"), Location.Default, new Random(1));
+
+        Assert.Equal(Digest.OfSha256([2]), answer.Digest);
     }
 
     [Fact]
