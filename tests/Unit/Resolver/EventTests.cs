@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
+using SpegelDapr.Resolver.Holders;
 using SpegelDapr.Resolver.Resolving;
 using SpegelDapr.Resolver.Store;
 
@@ -86,6 +87,33 @@ public sealed class EventTests : IDisposable
         var answer = HolderSelection.Choose(Tag, holders, NodeName.Parse("asker"), Location.Default, new Random(1));
 
         Assert.Equal(Digest.OfSha256([2]), answer.Digest);
+    }
+
+    [Fact]
+    public async Task What_a_node_said_while_its_clock_was_ahead_gives_way_once_that_lease_is_forgotten()
+    {
+        var ahead = Snapshot(_time.GetUtcNow().AddYears(1).ToUnixTimeMilliseconds());
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(ahead)));
+        var right = Snapshot(_time.GetUtcNow().ToUnixTimeMilliseconds());
+        _time.Advance(10 * new ResolverOptions().LeaseDuration);
+        Assert.Empty(await HoldersAsync(Layer));
+
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(right)));
+
+        Assert.Equal(["node-a"], await HoldersAsync(Layer));
+    }
+
+    [Fact]
+    public async Task What_is_written_late_from_an_earlier_epoch_replaces_nothing_where_its_lease_is_still_remembered()
+    {
+        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        await _time.RunAsync(_replica.DeliverAsync(Snapshot(epoch: 1)));
+        await _time.RunAsync(_replica.FindAsync([Layer]));
+        await _time.RunAsync(other.DeliverAsync(Snapshot(epoch: 2)));
+
+        await _replica.WriteAsync(Layer, new HolderEntry(_node.Identity.Name, Epoch: 1, Sequence: 2) { RemovedAt = _time.GetUtcNow() });
+
+        Assert.Equal(["node-a"], await HoldersAsync(Layer));
     }
 
     [Fact]
@@ -368,6 +396,9 @@ public sealed class EventTests : IDisposable
         Assert.Equal("DROP", await _time.RunAsync(_replica.DeliverAsync(delta)));
         Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(delta with { Removed = [] })));
     }
+
+    private SnapshotEvent Snapshot(long epoch) =>
+        new() { Node = _node.Identity, Epoch = epoch, Sequence = 1, Chunk = 0, Chunks = 1, Keys = [new HeldKey(Layer)] };
 
     private static void Merge(JsonObject target, JsonObject change)
     {
