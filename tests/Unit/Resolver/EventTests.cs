@@ -397,6 +397,28 @@ public sealed class EventTests : IDisposable
         Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(delta with { Removed = [] })));
     }
 
+    [Theory]
+    [InlineData("http://0.0.0.0:5000", "DROP")]
+    [InlineData("http://169.254.169.254", "DROP")]
+    [InlineData("http://0xa9fea9fe", "DROP")]
+    [InlineData("http://224.0.0.1:5000", "DROP")]
+    [InlineData("http://239.255.255.250:5000", "DROP")]
+    [InlineData("http://[::]:5000", "DROP")]
+    [InlineData("http://[fe80::1]:5000", "DROP")]
+    [InlineData("http://[ff02::1]:5000", "DROP")]
+    [InlineData("http://[::ffff:169.254.169.254]:80", "DROP")]
+    [InlineData("http://127.0.0.1:5000", "SUCCESS")]
+    [InlineData("http://169.253.0.1:5000", "SUCCESS")]
+    [InlineData("http://223.255.255.255:5000", "SUCCESS")]
+    [InlineData("http://[::1]:5000", "SUCCESS")]
+    [InlineData("http://[fd00::1]:5000", "SUCCESS")]
+    public async Task An_address_at_which_no_node_can_be_is_dropped(string address, string status)
+    {
+        var layerEvent = Snapshot(epoch: 1) with { Node = _node.Identity with { Address = BlobAddress.Parse(address) } };
+
+        Assert.Equal(status, await _time.RunAsync(_replica.DeliverAsync(layerEvent)));
+    }
+
     private SnapshotEvent Snapshot(long epoch) =>
         new() { Node = _node.Identity, Epoch = epoch, Sequence = 1, Chunk = 0, Chunks = 1, Keys = [new HeldKey(Layer)] };
 
