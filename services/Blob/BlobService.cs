@@ -85,15 +85,12 @@ public static class BlobService
     }
 
     /// <summary>
-    /// Requests have no body and short headers. Kestrel's lowest response rate (240 bytes a second) stays: it is counted on each write of
+    /// Requests have no body. Kestrel's lowest response rate (240 bytes a second) stays: it is counted on each write of
     /// up to 1 MiB, so a containerd whose disk stalls for minutes is not cut, and a client that never reads does not stay for ever.
     /// </summary>
     private static void LimitRequests(KestrelServerOptions kestrel)
     {
-        kestrel.ConfigureEndpointDefaults(listener => listener.Protocols = HttpProtocols.Http1);
         kestrel.Limits.MaxRequestBodySize = 0;
-        kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
-        kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
         kestrel.Limits.MaxResponseBufferSize = ResponseBufferBytes;
     }
 }
