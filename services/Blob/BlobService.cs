@@ -90,15 +90,12 @@ public static class BlobService
     }
 
     /// <summary>
-    /// Requests have no body and short headers. A client that never reads is given up by <see cref="ResponseSender"/>: Kestrel's own lowest rate counts
-    /// what has been written for minutes after.
+    /// Requests have no body. A client that never reads is given up by <see cref="ResponseSender"/>: Kestrel's own lowest rate counts what has been written
+    /// for minutes after.
     /// </summary>
     private static void LimitRequests(KestrelServerOptions kestrel)
     {
-        kestrel.ConfigureEndpointDefaults(listener => listener.Protocols = HttpProtocols.Http1);
         kestrel.Limits.MaxRequestBodySize = 0;
-        kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
-        kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
         kestrel.Limits.MaxResponseBufferSize = ResponseBufferBytes;
     }
 }

@@ -96,7 +96,11 @@ public sealed record OciManifest
     {
         try
         {
-            return JsonSerializer.Deserialize(json, OciJson.Default.OciManifest) is { EffectiveMediaType: not null } manifest ? manifest : null;
+            // The serializer lets null be an element of a list whose type has none.
+            return JsonSerializer.Deserialize(json, OciJson.Default.OciManifest) is { EffectiveMediaType: not null } manifest
+                && manifest.Children.All(child => child is not null)
+                    ? manifest
+                    : null;
         }
         catch (JsonException)
         {

@@ -4,6 +4,8 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.DependencyInjection;
@@ -31,7 +33,7 @@ public static class ServiceDefaultsExtensions
         builder.WebHost.UseUrls(
             ListenUrl.Read(builder.Configuration, serviceUrlKey).ToString(),
             ListenUrl.Read(builder.Configuration, TelemetryUrlKey).ToString());
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+        builder.WebHost.ConfigureKestrel(LimitRequests);
         builder.Logging.ClearProviders().AddServiceConsole();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
         builder.Services.TryAddSingleton(TimeProvider.System);
@@ -55,6 +57,7 @@ public static class ServiceDefaultsExtensions
         app.MapWhen(
             context => context.Connection.LocalPort == port,
             telemetry => telemetry
+                .Use(TakeNoBodyAsync)
                 .UseRouting()
                 .UseEndpoints(endpoints =>
                 {
@@ -82,6 +85,22 @@ public static class ServiceDefaultsExtensions
         console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
         console.UseUtcTimestamp = true;
     });
+
+    /// <summary>Otherwise Kestrel would read up to 30 MB that nobody looks at.</summary>
+    private static Task TakeNoBodyAsync(HttpContext context, RequestDelegate next)
+    {
+        context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = 0;
+        return next(context);
+    }
+
+    /// <summary>Headers are short and come at once, on each listener: in a cluster that of telemetry is reached by the network too.</summary>
+    private static void LimitRequests(KestrelServerOptions kestrel)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.ConfigureEndpointDefaults(listener => listener.Protocols = HttpProtocols.Http1);
+        kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
+        kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+    }
 
     private const string TelemetryUrlKey = "Telemetry:Url";
 

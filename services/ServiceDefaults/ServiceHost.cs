@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 
@@ -11,6 +12,9 @@ public static class ServiceHost
 {
     /// <summary>The exit code of a service whose settings are wrong.</summary>
     public const int BadSettings = 2;
+
+    /// <summary>The exit code of a service that a part running in the background has stopped by its error, which is in the log.</summary>
+    public const int Failed = 1;
 
     /// <summary>
     /// Builds the service and runs it until SIGTERM or SIGINT, which also end a build that waits. What its user can mend (a wrong setting, a
@@ -23,8 +27,9 @@ public static class ServiceHost
         try
         {
             await using var app = await BuildAsync(create, stop);
-            await app.RunAsync(stop.Token);
-            return 0;
+            await app.StartAsync(stop.Token);
+            await app.WaitForShutdownAsync(stop.Token);
+            return HasFailed(app) ? Failed : 0;
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -57,6 +62,10 @@ public static class ServiceHost
             stop.Cancel();
         }
     }
+
+    /// <summary>The host stops when a background service fails, and then ends as if it had been asked to.</summary>
+    private static bool HasFailed(WebApplication app) =>
+        app.Services.GetServices<IHostedService>().OfType<BackgroundService>().Any(service => service.ExecuteTask is { IsFaulted: true });
 
     private static async Task<int> FailAsync(IEnumerable<string> problems)
     {

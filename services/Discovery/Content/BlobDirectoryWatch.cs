@@ -64,9 +64,17 @@ internal sealed partial class BlobDirectoryWatch : IDisposable
         _changed(null);
         foreach (var algorithm in isFirst ? [] : attached)
         {
-            foreach (var file in Directory.EnumerateFiles(Path.Combine(_contentPath, "blobs", algorithm)))
+            try
             {
-                OnChanged(algorithm, Path.GetFileName(file));
+                foreach (var file in Directory.EnumerateFiles(Path.Combine(_contentPath, "blobs", algorithm)))
+                {
+                    OnChanged(algorithm, Path.GetFileName(file));
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // It has gone again: it is waited for as before. Nobody else would catch this, and it would end the process.
+                Detach(algorithm);
             }
         }
     }
@@ -121,6 +129,11 @@ internal sealed partial class BlobDirectoryWatch : IDisposable
     private void OnError(string algorithm, Exception exception)
     {
         Log.EventsLost(_logger, Path.Combine(_contentPath, "blobs", algorithm), exception.Message);
+        Detach(algorithm);
+    }
+
+    private void Detach(string algorithm)
+    {
         lock (_lock)
         {
             if (_watchers.Remove(algorithm, out var watcher))

@@ -104,7 +104,10 @@ internal sealed class EventApplier(
         },
         cancellation);
 
-    /// <summary>One entry for each key: a tag that has moved is both removed and added, and is then held.</summary>
+    /// <summary>
+    /// One entry for each key: a tag that has moved is both removed and added, and is then held. No tag has been updated after now, whatever the
+    /// node's clock says: a date in the future would outdo all other nodes until it has come.
+    /// </summary>
     private Dictionary<ContentKey, HolderEntry> Entries(LayerEvent layerEvent, IEnumerable<HeldKey> removed, IEnumerable<HeldKey> added)
     {
         var now = time.GetUtcNow();
@@ -121,6 +124,10 @@ internal sealed class EventApplier(
 
         return entries;
 
-        HolderEntry Entry(HeldKey held) => new(layerEvent.Node.Name, layerEvent.Epoch, layerEvent.Sequence) { Digest = held.Digest, UpdatedAt = held.UpdatedAt };
+        HolderEntry Entry(HeldKey held) => new(layerEvent.Node.Name, layerEvent.Epoch, layerEvent.Sequence)
+        {
+            Digest = held.Digest,
+            UpdatedAt = held.UpdatedAt > now ? now : held.UpdatedAt,
+        };
     }
 }

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Resolver.Events;
@@ -16,6 +18,7 @@ internal static class EventCheck
     {
         // A zone may not speak for another: who may publish on which topic is decided by Dapr's scopes.
         _ when layerEvent.Node.Location != location => "location",
+        _ when !IsNodeAddress(layerEvent.Node.Address) => "address",
         { Epoch: < 1 or > MostNumber } => "epoch",
         { Sequence: < 0 or > MostNumber } => "sequence",
         SnapshotEvent { Sequence: 0 } or DeltaEvent { Sequence: 0 } => "sequence",
@@ -26,6 +29,23 @@ internal static class EventCheck
         DeltaEvent delta => KeysProblem([.. delta.Removed, .. delta.Added]),
         _ => null,
     };
+
+    /// <summary>
+    /// Whether a node can be there. Other nodes send requests to the address, so it must not lead them to what is reached from each node by itself,
+    /// such as a cloud's metadata at 169.254.169.254. Loopback may be: on a laptop all nodes are there.
+    /// </summary>
+    private static bool IsNodeAddress(BlobAddress address)
+    {
+        if (!IPAddress.TryParse(address.Uri.DnsSafeHost, out var ip))
+        {
+            return true;
+        }
+
+        ip = ip.IsIPv4MappedToIPv6 ? ip.MapToIPv4() : ip;
+        return ip.AddressFamily == AddressFamily.InterNetwork
+            ? ip.GetAddressBytes() is not ([0, 0, 0, 0] or [169, 254, ..] or [>= 224 and <= 239, ..])
+            : !(ip.Equals(IPAddress.IPv6Any) || ip.IsIPv6LinkLocal || ip.IsIPv6Multicast);
+    }
 
     private static string? KeysProblem(IReadOnlyList<HeldKey?> keys) =>
         keys.Count > LayerEvent.MaxKeys || keys.Contains(null) ? "keys" : null;

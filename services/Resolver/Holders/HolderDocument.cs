@@ -14,13 +14,19 @@ internal sealed record HolderDocument(IReadOnlyList<HolderEntry> Entries)
     /// <summary>How long a tombstone stays at least, so that a replica that is still at work on an earlier event cannot undo the removal.</summary>
     private static readonly TimeSpan TombstoneStays = TimeSpan.FromMinutes(5);
 
-    /// <summary>Whether any of the entries says something that is not known yet.</summary>
-    public bool IsNewsIn(IReadOnlyList<HolderEntry> statements) =>
-        statements.Any(statement => Entries.FirstOrDefault(entry => entry.Node == statement.Node)?.IsOlderThan(statement) ?? true);
+    /// <summary>Whether any of the entries says something that is not known yet, or may do so: what is known is of a later epoch, which may be nobody's.</summary>
+    public bool IsNewsIn(IReadOnlyList<HolderEntry> statements) => statements.Any(
+        statement => Entries.FirstOrDefault(entry => entry.Node == statement.Node) is not { } known || known.IsOlderThan(statement) || known.Epoch > statement.Epoch);
 
-    /// <summary>The document with what the statements say: of two on one node, the newer holds. Entries that cannot count any more are dropped.</summary>
+    /// <summary>
+    /// The document with what the statements say: of two on one node, the newer holds. Entries that cannot count any more are dropped, and so is
+    /// one of a later epoch than the lease when a statement of the lease's epoch comes: the node's clock was ahead once, and that lease has run out.
+    /// </summary>
     /// <param name="statements">The entries to take in.</param>
-    /// <param name="leaseOf">The lease of a node; null when the store has none.</param>
+    /// <param name="leaseOf">
+    /// The lease of a node; null when the store has none. It must have been read after the document and the statements for a node that they give
+    /// a later epoch than one of the statements. For others it may be older.
+    /// </param>
     /// <param name="now">The time.</param>
     /// <param name="most">The most holders to keep: alive ones first, then, for a tag, the latest.</param>
     public HolderDocument With(IReadOnlyList<HolderEntry> statements, Func<NodeName, Lease?> leaseOf, DateTimeOffset now, int most)
@@ -28,7 +34,9 @@ internal sealed record HolderDocument(IReadOnlyList<HolderEntry> Entries)
         var entries = Entries.Where(entry => MayStillCount(entry, leaseOf(entry.Node), now)).ToDictionary(entry => entry.Node);
         foreach (var statement in statements)
         {
-            if (!entries.TryGetValue(statement.Node, out var known) || known.IsOlderThan(statement))
+            if (!entries.TryGetValue(statement.Node, out var known)
+                || known.IsOlderThan(statement)
+                || (known.Epoch > statement.Epoch && leaseOf(statement.Node)?.Epoch == statement.Epoch))
             {
                 entries[statement.Node] = statement;
             }

@@ -60,13 +60,11 @@ internal sealed class HolderWriter
                 .Select(stored => (Stored: stored, Document: stored.Read(StoreJson.Default.HolderDocument, _logger) ?? HolderDocument.Empty))
                 .Where(read => read.Document.IsNewsIn(news[read.Stored.Key]))
                 .ToList();
-            var known = await _leases.RecallAsync(
-                documents.SelectMany(read => read.Document.Entries.Concat(news[read.Stored.Key])).Select(entry => new LeaseHolder(location, entry.Node)),
-                cancellation);
+            var leases = await FindLeasesAsync(location, [.. documents.Select(read => (read.Document.Entries, news[read.Stored.Key]))], cancellation);
             var now = _time.GetUtcNow();
             var changed = documents
                 .Select(read => (read.Stored, read.Document, After: read.Document.With(
-                    news[read.Stored.Key], node => known.GetValueOrDefault(new LeaseHolder(location, node)), now, _mostHolders)))
+                    news[read.Stored.Key], node => leases.GetValueOrDefault(new LeaseHolder(location, node)), now, _mostHolders)))
                 .Where(change => !change.After.Entries.SequenceEqual(change.Document.Entries))
                 .ToList();
             if (changed.Count == 0 || await _store.TrySaveAsync([.. changed.Select(ToWrite)], cancellation))
@@ -78,6 +76,28 @@ internal sealed class HolderWriter
             await _backoff.WaitAsync(attempt, cancellation);
             news = changed.ToDictionary(change => change.Stored.Key, change => news[change.Stored.Key]);
         }
+    }
+
+    /// <summary>
+    /// The leases of all nodes that the documents or the statements speak of. Which of two epochs of a node holds its lease decides; a remembered
+    /// one could be older than the later of them, so it is read anew.
+    /// </summary>
+    private async Task<IReadOnlyDictionary<LeaseHolder, Lease>> FindLeasesAsync(
+        Location location,
+        IReadOnlyList<(IReadOnlyList<HolderEntry> Entries, List<HolderEntry> Statements)> documents,
+        CancellationToken cancellation)
+    {
+        var latest = documents
+            .SelectMany(document => document.Entries.Concat(document.Statements))
+            .GroupBy(entry => entry.Node)
+            .ToDictionary(said => new LeaseHolder(location, said.Key), said => said.Max(entry => entry.Epoch));
+        var disputed = documents
+            .SelectMany(document => document.Statements)
+            .Where(statement => statement.Epoch < latest[new LeaseHolder(location, statement.Node)])
+            .Select(statement => new LeaseHolder(location, statement.Node))
+            .ToHashSet();
+        var leases = await _leases.RecallAsync(latest.Keys.Except(disputed), cancellation);
+        return disputed.Count == 0 ? leases : leases.Concat(await _leases.FindAsync(disputed, cancellation)).ToDictionary();
     }
 
     private static DocumentWrite ToWrite((StoredDocument Stored, HolderDocument Document, HolderDocument After) change) =>

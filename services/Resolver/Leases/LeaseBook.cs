@@ -26,6 +26,17 @@ internal sealed class LeaseBook(
         return documents[0].Read(StoreJson.Default.Lease, logger);
     }
 
+    /// <summary>The leases of those of the nodes that have one, as they are now.</summary>
+    /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
+    public async Task<IReadOnlyDictionary<LeaseHolder, Lease>> FindAsync(IReadOnlyCollection<LeaseHolder> nodes, CancellationToken cancellation)
+    {
+        var documents = await store.GetAsync([.. nodes.Select(node => StoreKeys.Lease(node.Location, node.Name))], cancellation);
+        return nodes
+            .Zip(documents, (node, document) => (Node: node, Lease: document.Read(StoreJson.Default.Lease, logger)))
+            .Where(found => found.Lease is not null)
+            .ToDictionary(found => found.Node, found => found.Lease!);
+    }
+
     /// <summary>The leases of those of the nodes that have one, as they were a moment ago.</summary>
     /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
     public async Task<IReadOnlyDictionary<LeaseHolder, Lease>> RecallAsync(IEnumerable<LeaseHolder> nodes, CancellationToken cancellation)

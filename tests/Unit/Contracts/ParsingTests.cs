@@ -187,6 +187,14 @@ public class ParsingTests
     [InlineData("http://user:password@10.0.0.1:5000")]
     public void Anything_more_is_no_blob_address(string text) => Assert.False(BlobAddress.TryParse(text, out _));
 
+    [Theory]
+    [InlineData("""{"schemaVersion":2,"manifests":[null]}""")]
+    [InlineData("""{"schemaVersion":2,"config":{"mediaType":"m","digest":"DIGEST","size":1},"layers":[null]}""")]
+    [InlineData("""{"schemaVersion":2,"manifests":[{"mediaType":"m","digest":null,"size":1}]}""")]
+    [InlineData("null")]
+    public void A_manifest_that_refers_to_nothing_is_none(string json) =>
+        Assert.Null(OciManifest.TryParse(System.Text.Encoding.UTF8.GetBytes(json.Replace("DIGEST", Sha256, StringComparison.Ordinal))));
+
     [Property(MaxTest = 1000)]
     public Property A_blob_address_never_leads_to_another_path() => Prop.ForAll(
         Generate.Damaged(Generate.Nodes.Select(node => node.Address.ToString())).Arb(),

@@ -8,6 +8,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
 using SpegelDapr.Discovery;
+using SpegelDapr.Unit.Blob;
 
 namespace SpegelDapr.Unit.Discovery;
 
@@ -83,6 +84,21 @@ public sealed class DiscoveryServiceTests : IDisposable
         await UntilAsync(async () => (await client.GetAsync(new Uri("/readyz", UriKind.Relative))).IsSuccessStatusCode);
         await UntilAsync(async () => (await client.GetStringAsync(new Uri("/metrics", UriKind.Relative))).Split('\n')
             .Any(line => line.StartsWith("spegel_dapr_discovery_keys", StringComparison.Ordinal) && line.Contains("kind=\"digest\"", StringComparison.Ordinal) && line.Contains("} 1", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task The_telemetry_listener_takes_short_headers_and_no_body()
+    {
+        await using var app = await StartAsync();
+        var telemetry = new Uri(_settings["Telemetry:Url"]!);
+        var padding = string.Concat(Enumerable.Range(0, 5).Select(i => $"x-{i}: {new string('a', 4000)}\r\n"));
+
+        var tooLong = Encoding.Latin1.GetString(await RawHttp.ExchangeAsync(telemetry, $"GET /healthz HTTP/1.1\r\nHost: x\r\n{padding}Connection: close\r\n\r\n"));
+        var withBody = Encoding.Latin1.GetString(await RawHttp.ExchangeAsync(
+            telemetry, "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+
+        Assert.StartsWith("HTTP/1.1 431 ", tooLong, StringComparison.Ordinal);
+        Assert.Equal(1, withBody.Split("HTTP/1.1 ").Length - 1);
     }
 
     [Theory]

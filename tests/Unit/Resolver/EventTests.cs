@@ -3,6 +3,8 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
+using SpegelDapr.Resolver.Holders;
+using SpegelDapr.Resolver.Resolving;
 using SpegelDapr.Resolver.Store;
 
 namespace SpegelDapr.Unit.Resolver;
@@ -67,6 +69,51 @@ public sealed class EventTests : IDisposable
         var holder = Assert.Single((await _time.RunAsync(_replica.FindAsync([Tag])))[Tag]);
 
         Assert.Equal(Digest.OfSha256([2]), holder.Digest);
+    }
+
+    [Fact]
+    public async Task A_tag_cannot_have_been_updated_in_the_future()
+    {
+        var other = new SimulatedNode("node-b", _time, _sent.Add);
+        other.Start();
+        other.Hold(new HeldKey(Tag, Digest.OfSha256([1]), DateTimeOffset.MaxValue));
+        await DeliverAllAsync();
+        _time.Advance(TimeSpan.FromSeconds(10));
+        _node.Start();
+        _node.Hold(new HeldKey(Tag, Digest.OfSha256([2]), _time.GetUtcNow()));
+        await DeliverAllAsync();
+
+        var holders = (await _time.RunAsync(_replica.FindAsync([Tag])))[Tag];
+        var answer = HolderSelection.Choose(Tag, holders, NodeName.Parse("asker"), Location.Default, new Random(1));
+
+        Assert.Equal(Digest.OfSha256([2]), answer.Digest);
+    }
+
+    [Fact]
+    public async Task What_a_node_said_while_its_clock_was_ahead_gives_way_once_that_lease_is_forgotten()
+    {
+        var ahead = Snapshot(_time.GetUtcNow().AddYears(1).ToUnixTimeMilliseconds());
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(ahead)));
+        var right = Snapshot(_time.GetUtcNow().ToUnixTimeMilliseconds());
+        _time.Advance(10 * new ResolverOptions().LeaseDuration);
+        Assert.Empty(await HoldersAsync(Layer));
+
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(right)));
+
+        Assert.Equal(["node-a"], await HoldersAsync(Layer));
+    }
+
+    [Fact]
+    public async Task What_is_written_late_from_an_earlier_epoch_replaces_nothing_where_its_lease_is_still_remembered()
+    {
+        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        await _time.RunAsync(_replica.DeliverAsync(Snapshot(epoch: 1)));
+        await _time.RunAsync(_replica.FindAsync([Layer]));
+        await _time.RunAsync(other.DeliverAsync(Snapshot(epoch: 2)));
+
+        await _replica.WriteAsync(Layer, new HolderEntry(_node.Identity.Name, Epoch: 1, Sequence: 2) { RemovedAt = _time.GetUtcNow() });
+
+        Assert.Equal(["node-a"], await HoldersAsync(Layer));
     }
 
     [Fact]
@@ -349,6 +396,31 @@ public sealed class EventTests : IDisposable
         Assert.Equal("DROP", await _time.RunAsync(_replica.DeliverAsync(delta)));
         Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(delta with { Removed = [] })));
     }
+
+    [Theory]
+    [InlineData("http://0.0.0.0:5000", "DROP")]
+    [InlineData("http://169.254.169.254", "DROP")]
+    [InlineData("http://0xa9fea9fe", "DROP")]
+    [InlineData("http://224.0.0.1:5000", "DROP")]
+    [InlineData("http://239.255.255.250:5000", "DROP")]
+    [InlineData("http://[::]:5000", "DROP")]
+    [InlineData("http://[fe80::1]:5000", "DROP")]
+    [InlineData("http://[ff02::1]:5000", "DROP")]
+    [InlineData("http://[::ffff:169.254.169.254]:80", "DROP")]
+    [InlineData("http://127.0.0.1:5000", "SUCCESS")]
+    [InlineData("http://169.253.0.1:5000", "SUCCESS")]
+    [InlineData("http://223.255.255.255:5000", "SUCCESS")]
+    [InlineData("http://[::1]:5000", "SUCCESS")]
+    [InlineData("http://[fd00::1]:5000", "SUCCESS")]
+    public async Task An_address_at_which_no_node_can_be_is_dropped(string address, string status)
+    {
+        var layerEvent = Snapshot(epoch: 1) with { Node = _node.Identity with { Address = BlobAddress.Parse(address) } };
+
+        Assert.Equal(status, await _time.RunAsync(_replica.DeliverAsync(layerEvent)));
+    }
+
+    private SnapshotEvent Snapshot(long epoch) =>
+        new() { Node = _node.Identity, Epoch = epoch, Sequence = 1, Chunk = 0, Chunks = 1, Keys = [new HeldKey(Layer)] };
 
     private static void Merge(JsonObject target, JsonObject change)
     {

@@ -67,6 +67,10 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
 
     public Task<ILookup<ContentKey, LiveHolder>> FindAsync(IReadOnlyCollection<ContentKey> keys) => _holders.FindAsync(keys, [Location], CancellationToken.None);
 
+    /// <summary>Writes what an event says, as when other events have been applied since it was compared with its node's lease.</summary>
+    public Task WriteAsync(ContentKey key, HolderEntry entry) =>
+        _writer.WriteAsync(Location, new Dictionary<ContentKey, HolderEntry> { [key] = entry }, CancellationToken.None);
+
     public Task PublishAsync(Location location, SyncRequest request, CancellationToken cancellation)
     {
         _onSyncRequest(request);
