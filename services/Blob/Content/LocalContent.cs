@@ -47,13 +47,12 @@ internal sealed partial class LocalContent(IOptions<BlobOptions> options, Conten
         }
     }
 
-    /// <summary>Hashes content in the background that is about to be asked for, where it is present.</summary>
+    /// <summary>Hashes content in the background that may be asked for soon, where it is present.</summary>
     public void VerifyAhead(Digest digest)
     {
-        using var file = TryOpen(digest);
-        if (file is not null)
+        if (Has(digest))
         {
-            _ = verifier.MatchesAsync(digest, file.Identity, () => TryOpen(digest), CancellationToken.None);
+            _ = verifier.MatchAheadAsync(digest, () => TryOpen(digest));
         }
     }
 
