@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using System.Globalization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting.Internal;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -99,6 +101,48 @@ public sealed class LocalContentTests : IDisposable
 
         _time.Advance(TimeSpan.FromSeconds(1));
         Assert.False(await IsThereAsync(digest));
+    }
+
+    [Theory]
+    [InlineData("mkfifo", "{0}")]
+    [InlineData("ln", "-s /dev/zero {0}")]
+    [InlineData("ln", "-s nowhere {0}")]
+    [InlineData("mkdir", "{0}")]
+    public async Task What_is_no_file_is_no_content(string program, string arguments)
+    {
+        var digest = Digest.OfSha256([1]);
+        using (var process = Process.Start(program, string.Format(CultureInfo.InvariantCulture, arguments, PathOf(digest))))
+        {
+            await process.WaitForExitAsync();
+            Assert.Equal(0, process.ExitCode);
+        }
+
+        Assert.False(await IsThereAsync(digest));
+    }
+
+    [Fact]
+    public async Task A_link_to_a_file_and_a_file_without_bytes_are_content()
+    {
+        var digest = Digest.OfSha256([1]);
+        var target = Path.Combine(_directory, "target");
+        await File.WriteAllBytesAsync(target, [1]);
+        File.CreateSymbolicLink(PathOf(digest), target);
+
+        Assert.True(await IsThereAsync(digest));
+        Assert.True(await IsThereAsync(Keep([])));
+    }
+
+    [Fact]
+    public async Task Nothing_is_read_beyond_the_length_that_was_seen()
+    {
+        var digest = Keep([1, 2, 3]);
+        using var file = await _local.OpenAsync(digest, CancellationToken.None);
+        await File.AppendAllTextAsync(PathOf(digest), "more");
+
+        Assert.Equal(3, file!.Read(new byte[10], 0));
+        Assert.Equal(1, file.Read(new byte[10], 2));
+        Assert.Equal(0, file.Read(new byte[10], 3));
+        Assert.Equal(0, file.Read(new byte[10], long.MaxValue));
     }
 
     private Digest KeepLarge(int seed) => Keep(TestContent.Bytes(LargeBytes, seed));
