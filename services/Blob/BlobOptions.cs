@@ -18,7 +18,10 @@ public sealed class BlobOptions : IValidatedOptions
     /// <summary>How long an answer of the resolver is waited for.</summary>
     public TimeSpan ResolveBudget { get; set; } = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>How long all peers together may take until the first byte; then the answer is 404 and containerd goes upstream.</summary>
+    /// <summary>
+    /// How long all peers together may take until the first byte; then the answer is 404 and containerd goes upstream. Before that, a copy
+    /// of the node's own is given as long to be checked.
+    /// </summary>
     public TimeSpan PeerStartBudget { get; set; } = TimeSpan.FromSeconds(3);
 
     /// <summary>

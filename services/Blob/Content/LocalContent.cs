@@ -47,13 +47,12 @@ internal sealed partial class LocalContent(IOptions<BlobOptions> options, Conten
         }
     }
 
-    /// <summary>Hashes content in the background that is about to be asked for, where it is present.</summary>
+    /// <summary>Hashes content in the background that may be asked for soon, where it is present.</summary>
     public void VerifyAhead(Digest digest)
     {
-        using var file = TryOpen(digest);
-        if (file is not null)
+        if (Has(digest))
         {
-            _ = verifier.MatchesAsync(digest, file.Identity, () => TryOpen(digest), CancellationToken.None);
+            _ = verifier.MatchAheadAsync(digest, () => TryOpen(digest));
         }
     }
 
@@ -64,14 +63,28 @@ internal sealed partial class LocalContent(IOptions<BlobOptions> options, Conten
         SafeFileHandle? handle = null;
         try
         {
-            handle = File.OpenHandle(PathOf(digest), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            var file = new FileInfo(PathOf(digest));
+            file = file.ResolveLinkTarget(returnFinalTarget: true) as FileInfo ?? file;
+            if (!file.Exists)
+            {
+                return null;
+            }
+
+            // Only a regular file has a length. What has none is not opened, since a FIFO would block this thread and a device do as it
+            // likes; there is nothing in it to read.
+            if (file.Length == 0)
+            {
+                return new LocalFile(new SafeFileHandle(), new FileIdentity(0, file.LastWriteTimeUtc));
+            }
+
+            handle = File.OpenHandle(file.FullName, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             return new LocalFile(handle, new FileIdentity(RandomAccess.GetLength(handle), File.GetLastWriteTimeUtc(handle)));
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             return null;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             handle?.Dispose();
             Log.Unreadable(logger, digest, e.Message);
@@ -100,8 +113,12 @@ internal sealed class LocalFile(SafeFileHandle handle, FileIdentity identity) : 
     /// <summary>What the file was when it was opened.</summary>
     public FileIdentity Identity => identity;
 
-    /// <summary>Reads bytes from the offset on; 0 at the end.</summary>
-    public int Read(Span<byte> buffer, long offset) => RandomAccess.Read(handle, buffer, offset);
+    /// <summary>Reads bytes from the offset on; 0 at the end, which is where it was when the file was opened.</summary>
+    public int Read(Span<byte> buffer, long offset)
+    {
+        var left = Length - offset;
+        return left <= 0 ? 0 : RandomAccess.Read(handle, buffer[..(int)Math.Min(buffer.Length, left)], offset);
+    }
 
     /// <summary>Reads the whole into memory.</summary>
     /// <exception cref="EndOfStreamException">The file became shorter.</exception>
