@@ -3,17 +3,19 @@ using System.IO.Pipelines;
 namespace SpegelDapr.Blob.Mirror;
 
 /// <summary>
-/// Sends the body of one answer. It gives up, by an <see cref="IOException"/> that has the connection closed in order, when the client reads nothing for
-/// too long, and when the service stops: whoever still gets something after that finds the connection reset, after which containerd gives up the pull.
+/// Sends the body of one answer. When the service stops it gives up by an <see cref="IOException"/>, after which Kestrel closes the connection in order:
+/// what is still being sent at the end finds it reset, upon which containerd gives up the pull. Who reads nothing for minutes is hung up on.
 /// </summary>
 internal sealed class ResponseSender : IDisposable
 {
     /// <summary>A containerd whose disk is busy stalls for less.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
 
     private readonly PipeWriter _writer;
     private readonly CancellationToken _aborted;
     private readonly CancellationTokenSource _patience;
+    private readonly CancellationTokenRegistration _hangUp;
+    private readonly TaskCompletionSource _stops = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenRegistration _stopping;
 
     /// <param name="context">The request that is answered.</param>
@@ -23,15 +25,15 @@ internal sealed class ResponseSender : IDisposable
     {
         (_writer, _aborted) = (context.Response.BodyWriter, context.RequestAborted);
         _patience = new CancellationTokenSource(Timeout.InfiniteTimeSpan, time);
-        _ = _patience.Token.UnsafeRegister(static writer => ((PipeWriter)writer!).CancelPendingFlush(), _writer);
-        _stopping = stopping.UnsafeRegister(static writer => ((PipeWriter)writer!).CancelPendingFlush(), _writer);
+        _hangUp = _patience.Token.UnsafeRegister(static context => ((HttpContext)context!).Abort(), context);
+        _stopping = stopping.UnsafeRegister(static stops => ((TaskCompletionSource)stops!).TrySetResult(), _stops);
     }
 
     /// <summary>Memory to put the next bytes into.</summary>
     public Memory<byte> GetMemory(int size) => _writer.GetMemory(size);
 
     /// <summary>Sends the headers, and the bytes that have been put into the memory.</summary>
-    /// <exception cref="IOException">The client reads nothing, or the service stops.</exception>
+    /// <exception cref="IOException">The service stops.</exception>
     public async ValueTask SendAsync(int bytes)
     {
         if (bytes > 0)
@@ -39,21 +41,28 @@ internal sealed class ResponseSender : IDisposable
             _writer.Advance(bytes);
         }
 
-        _patience.CancelAfter(Patience);
-        var flushed = await _writer.FlushAsync(_aborted);
-        if (flushed.IsCanceled)
+        // Kestrel would reset the connection if the flush itself were cancelled.
+        var flush = _writer.FlushAsync(_aborted).AsTask();
+        if (!flush.IsCompleted)
         {
-            throw new IOException(_patience.IsCancellationRequested ? "the client does not read" : "the service stops");
+            _patience.CancelAfter(Patience);
+            await Task.WhenAny(flush, _stops.Task);
+            _patience.CancelAfter(Timeout.InfiniteTimeSpan);
         }
 
-        // What is to be sent next may take its time.
-        _patience.CancelAfter(Timeout.InfiniteTimeSpan);
+        if (_stops.Task.IsCompleted)
+        {
+            throw new IOException("the service stops");
+        }
+
+        await flush;
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
         _stopping.Dispose();
+        _hangUp.Dispose();
         _patience.Dispose();
     }
 }

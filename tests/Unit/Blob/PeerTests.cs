@@ -313,7 +313,8 @@ public sealed class PeerTests : BlobTests
         await stream.CopyToAsync(rest).WaitAsync(TimeSpan.FromSeconds(30));
         await stopped;
 
-        Assert.InRange(rest.Length, 1, (64 * 1024 * 1024) - 1);
+        // What was in buffers still comes, and not much more.
+        Assert.InRange(rest.Length, 1, 32 * 1024 * 1024);
     }
 
     [Fact]
