@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Publishes the services that run on nodes as native code, as their images do, and prints the directory that holds them. What was published from
+# Publishes the services as native code, as their images do, and prints the directory that holds them. What was published from
 # the same sources by the same SDK is taken from ~/.cache/spegel-dapr (or $XDG_CACHE_HOME/spegel-dapr), which keeps the last few.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -41,7 +41,7 @@ public sealed class BlobOptions : IValidatedOptions
     /// <summary>How long a peer may take to answer before the next one is asked as well.</summary>
     public TimeSpan HedgeDelay { get; set; } = TimeSpan.FromMilliseconds(150);
 
-    /// <summary>How long a peer may send nothing in the middle of its content; then the next one continues.</summary>
+    /// <summary>How long a peer may send nothing, or next to nothing, in the middle of its content; then the next one continues.</summary>
     public TimeSpan StallBudget { get; set; } = TimeSpan.FromSeconds(5);
 
     /// <summary>

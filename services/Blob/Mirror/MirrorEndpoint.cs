@@ -132,8 +132,9 @@ internal sealed partial class MirrorEndpoint(
         }
 
         var isGet = HttpMethods.IsGet(context.Request.Method);
-        using var slot = isGet && request.Kind == ContentKind.Blob ? await slots.TryTakeAsync(fromPeer, cancellation) : null;
-        if (slot is null && isGet && request.Kind == ContentKind.Blob)
+        var isSent = isGet && request.Kind == ContentKind.Blob;
+        using var slot = isSent ? await slots.TryTakeAsync(fromPeer, cancellation) : null;
+        if (isSent && slot is null)
         {
             return await MissAsync(context, OciError.Unknown(request.Kind));
         }
@@ -324,7 +325,7 @@ internal sealed partial class MirrorEndpoint(
         // Any range may be answered with the whole. One from the end is, since its first byte is unknown. One that is the whole is, because a containerd that
         // fetches in parallel begins so, and only one request for the content can follow others.
         var range = ContentResponse.RangeOf(context.Request, digest) is { First: not null } fromStart && fromStart is not { First: 0, Last: null } ? fromStart : null;
-        using var transfer = peers.Open(known, request.PeerTarget(digest), digest, range?.First ?? 0, range?.Last, context.RequestAborted);
+        using var transfer = peers.Open(known, request.PeerTarget(digest), digest, range?.First ?? 0, range?.Last, mayFollow: true, context.RequestAborted);
         var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
         try
         {

@@ -28,13 +28,10 @@ internal sealed class PeerContent(
 
     /// <summary>
     /// A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read. When none of the holders is
-    /// in this node's zone, the nodes of the zone that are downloading the content come before them.
+    /// in this node's zone, the nodes of the zone that are downloading the content come before them. Whoever will not fetch it upstream may follow
+    /// nobody, as others would be told to follow this node.
     /// </summary>
     public PeerTransfer Open(
-        IReadOnlyList<Holder> holders, string target, Digest digest, long first, long? last, CancellationToken cancellation) =>
-        Open(holders, target, digest, first, last, mayFollow: true, cancellation);
-
-    private PeerTransfer Open(
         IReadOnlyList<Holder> holders, string target, Digest digest, long first, long? last, bool mayFollow, CancellationToken cancellation)
     {
         IPeerSource source = new HolderSource(hedged, Candidates(holders, digest), options.Value.PeerStartBudget);
@@ -48,10 +45,7 @@ internal sealed class PeerContent(
             cancellation);
     }
 
-    /// <summary>
-    /// Content whole, and thus verified; null when no peer gives it, or it is longer than <paramref name="mostBytes"/>. Whoever will not fetch it
-    /// upstream may follow nobody, as others would be told to follow this node.
-    /// </summary>
+    /// <summary>Content whole, and thus verified; null when no peer gives it, or it is longer than <paramref name="mostBytes"/>.</summary>
     public async Task<ReceivedContent?> ReadAllAsync(
         IReadOnlyList<Holder> holders, string target, Digest digest, int mostBytes, bool mayFollow, CancellationToken cancellation)
     {
