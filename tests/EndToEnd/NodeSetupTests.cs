@@ -153,6 +153,30 @@ public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
     }
 
     [RealFact]
+    public async Task The_lines_that_preflight_prints_are_all_that_is_missing()
+    {
+        var lines = (await File.ReadAllLinesAsync(_containerd.ConfigFile))
+            .Where(line => !line.Contains(".registry]", StringComparison.Ordinal) && !line.Contains("config_path", StringComparison.Ordinal)).ToList();
+        await File.WriteAllLinesAsync(_containerd.ConfigFile, lines);
+        await _containerd.StartAsync();
+        string[] check = ["configure", "--check", "--containerd-sock", _containerd.Socket, "--containerd-config", _containerd.ConfigFile, "--certs-d", _containerd.Hosts, "--content-path", _containerd.ContentPath];
+
+        var (exitCode, output) = await ExternalProcess.TryRunAsync("dotnet", [Program, .. check]);
+        Assert.Equal(1, exitCode);
+        var printed = output.Split('\n').Where(line => line.StartsWith("    ", StringComparison.Ordinal)).Select(line => line.Trim()).ToList();
+        Assert.Contains(printed[0], lines);
+        await _containerd.StopAsync();
+        await File.WriteAllLinesAsync(_containerd.ConfigFile, [.. lines, .. printed.Skip(1)]);
+        await _containerd.StartAsync();
+
+        (exitCode, output) = await ExternalProcess.TryRunAsync("dotnet", [Program, .. check]);
+        Assert.True(exitCode == 0, output);
+        await ConfigureAsync("--registry", Registry.Host);
+        await PullNewAsync(Registry.Host);
+        Assert.NotEmpty(Mirror.Requests);
+    }
+
+    [RealFact]
     public async Task A_mirror_that_this_containerd_could_not_read_is_refused_before_anything_is_written()
     {
         await _containerd.StartAsync();

@@ -60,7 +60,9 @@ public sealed class ChartTests : IDisposable
     public async Task A_wrong_value_is_named(string values, string name)
     {
         var error = await Assert.ThrowsAsync<InvalidOperationException>(() => TemplateAsync(values));
-        Assert.Contains(name, error.Message, StringComparison.Ordinal);
+        // Of what the schema finds, newer Helms name the place by slashes.
+        Assert.True(
+            error.Message.Contains(name, StringComparison.Ordinal) || error.Message.Contains($"'/{name.Replace('.', '/')}'", StringComparison.Ordinal), error.Message);
     }
 
     [HelmTheory]

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging.Abstractions;
 using SpegelDapr.Blob;
 using SpegelDapr.Contracts;
+using SpegelDapr.Discovery.Publishing;
 using SpegelDapr.Resolver;
 using SpegelDapr.ServiceDefaults;
 using Options = Microsoft.Extensions.Options.Options;
@@ -15,15 +16,17 @@ public sealed class OverlayTests
 {
     private const string Component = "app.kubernetes.io/component";
     private const string ZoneLabel = "topology.kubernetes.io/zone";
+    private const string Placement = "dapr.io/placement-host-address";
+    private const string Scheduler = "dapr.io/scheduler-host-address";
     private const int BlobPort = 5000;
     private const int SidecarPort = 50002;
 
-    /// <summary>What Dapr's injector reads, of that which is used here (dapr/dapr, pkg/injector/annotations, 1.14 to 1.18).</summary>
+    /// <summary>What Dapr's injector reads, of that which is used here (dapr/dapr, pkg/injector/annotations, 1.15 to 1.18).</summary>
     private static readonly string[] KnownAnnotations =
     [
         "dapr.io/enabled", "dapr.io/app-id", "dapr.io/app-port", "dapr.io/config", "dapr.io/enable-metrics", "dapr.io/metrics-port", "dapr.io/log-level",
         "dapr.io/sidecar-cpu-request", "dapr.io/sidecar-cpu-limit", "dapr.io/sidecar-memory-request", "dapr.io/sidecar-memory-limit",
-        "dapr.io/block-shutdown-duration", "dapr.io/sidecar-liveness-probe-delay-seconds", "dapr.io/sidecar-liveness-probe-threshold",
+        "dapr.io/block-shutdown-duration", "dapr.io/sidecar-liveness-probe-delay-seconds", "dapr.io/sidecar-liveness-probe-threshold", Placement, Scheduler,
     ];
 
     private static readonly string[] Names = [.. Directory.GetDirectories(Checkout.Path("k8s/overlays")).Select(directory => $"overlays/{Path.GetFileName(directory)}").Order()];
@@ -83,10 +86,39 @@ public sealed class OverlayTests
             var deployment = Assert.Single(rendered.All<V1Deployment>(), deployment => Selects(budget.Spec.Selector, deployment.Spec.Template));
             Assert.Equal(deployment.Metadata.Name, budget.Metadata.Name);
             Assert.True(deployment.Spec.Replicas > int.Parse(budget.Spec.MaxUnavailable, CultureInfo.InvariantCulture));
-            Assert.All(
-                deployment.Spec.Template.Spec.TopologySpreadConstraints, constraint => Assert.True(Selects(constraint.LabelSelector, deployment.Spec.Template)));
         }
     }
+
+    [KubectlTheory]
+    [MemberData(nameof(Overlays))]
+    public async Task A_node_that_goes_takes_one_resolver_of_its_zone_and_not_for_long(string overlay)
+    {
+        foreach (var pod in (await Rendered.KustomizeAsync(overlay)).All<V1Deployment>().Select(deployment => deployment.Spec.Template))
+        {
+            var spread = Assert.Single(pod.Spec.TopologySpreadConstraints);
+            Assert.True(Selects(spread.LabelSelector, pod));
+            Assert.Equal(("kubernetes.io/hostname", 1, "DoNotSchedule"), (spread.TopologyKey, spread.MaxSkew, spread.WhenUnsatisfiable));
+            // Otherwise pods of the former revision count in a rollout, and a node that takes none keeps the others from taking a second one.
+            Assert.Equal(["pod-template-hash"], spread.MatchLabelKeys);
+            Assert.Equal("Honor", spread.NodeTaintsPolicy);
+            Assert.All(["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"], taint => Assert.Contains(
+                pod.Spec.Tolerations, toleration => toleration is { OperatorProperty: "Exists", Effect: "NoExecute", TolerationSeconds: 30 } && toleration.Key == taint));
+        }
+    }
+
+    /// <summary>A blank keeps Dapr's injector from its default, and daprd from a connection (dapr/dapr 1.15 to 1.18, pkg/injector/patcher).</summary>
+    [KubectlTheory]
+    [MemberData(nameof(Overlays))]
+    public async Task Sidecars_are_connected_to_nothing_that_is_not_used(string overlay) => Assert.All(
+        (await Rendered.KustomizeAsync(overlay)).Pods,
+        pod => Assert.All([Placement, Scheduler], address => Assert.Equal(" ", pod.Pod.Metadata.Annotations[address])));
+
+    /// <summary>While the sidecar waits its pod does not end, and so the next one of the node does not start.</summary>
+    [KubectlTheory]
+    [MemberData(nameof(Overlays))]
+    public async Task A_sidecar_waits_just_for_discovery_to_leave(string overlay) => Assert.All(
+        (await Rendered.KustomizeAsync(overlay)).All<V1DaemonSet>(),
+        set => Assert.Equal($"{Announcer.LeavingBudget.TotalSeconds:0}s", set.Spec.Template.Metadata.Annotations["dapr.io/block-shutdown-duration"]));
 
     [KubectlTheory]
     [MemberData(nameof(Everything))]

@@ -33,15 +33,15 @@ internal static class Programs
     }
 }
 
-/// <summary>A test that has kubectl render. It is skipped where there is none, but never under CI=true.</summary>
-internal sealed class KubectlTheoryAttribute : TheoryAttribute
+/// <summary>A test that has another program render. It is skipped where there is none, but never under CI=true.</summary>
+internal abstract class ProgramTheoryAttribute : TheoryAttribute
 {
-    public KubectlTheoryAttribute() =>
-        Skip = Environment.GetEnvironmentVariable("CI") == "true" || Programs.IsInstalled("kubectl") ? null : "not installed: kubectl";
+    protected ProgramTheoryAttribute(string program) =>
+        Skip = Environment.GetEnvironmentVariable("CI") == "true" || Programs.IsInstalled(program) ? null : $"not installed: {program}";
 }
 
-/// <summary>A test that has helm render. It is skipped where there is none, also under CI=true: Debian has no helm.</summary>
-internal sealed class HelmTheoryAttribute : TheoryAttribute
-{
-    public HelmTheoryAttribute() => Skip = Programs.IsInstalled("helm") ? null : "not installed: helm, so the chart is not rendered";
-}
+/// <inheritdoc/>
+internal sealed class KubectlTheoryAttribute() : ProgramTheoryAttribute("kubectl");
+
+/// <inheritdoc/>
+internal sealed class HelmTheoryAttribute() : ProgramTheoryAttribute("helm");

@@ -53,6 +53,30 @@ public sealed partial class TiltTests
         Assert.DoesNotContain(LaptopAddress().Matches(components).Select(match => match.Value), address => !addresses.ContainsKey(address));
     }
 
+    [Fact]
+    public void Each_backend_that_it_takes_is_a_set_with_its_server()
+    {
+        // What it takes are the files of this directory.
+        Assert.Contains("sorted(listdir('backends'))", Tiltfile, StringComparison.Ordinal);
+        var backends = Directory.GetFiles(Checkout.Path("tilt/backends")).Select(file => Path.GetFileNameWithoutExtension(file)).ToList();
+
+        Assert.Contains("redis", backends);
+        Assert.All(backends, backend => Assert.True(File.Exists(Checkout.Path($"components/{backend}/holder-store.yaml")), backend));
+        Assert.All(backends, backend => Assert.Contains(
+            Read($"tilt/backends/{backend}.yaml"), document => (string?)document["kind"] == "Deployment" && (string?)document["metadata"]!["name"] == backend));
+    }
+
+    /// <summary>Once it parses flags, Tilt takes names of resources only as a setting with <c>args</c> (tilt-dev/tilt, internal/tiltfile/config).</summary>
+    [Fact]
+    public void It_takes_names_of_resources_and_flags()
+    {
+        var name = Regex.Match(Tiltfile, @"^config\.define_string_list\('(\w+)', args=True", RegexOptions.Multiline).Groups[1].Value;
+
+        Assert.NotEmpty(name);
+        Assert.Contains($"config.set_enabled_resources(settings.get('{name}', []))", Tiltfile, StringComparison.Ordinal);
+        Assert.True(Tiltfile.IndexOf("config.define_string_list", StringComparison.Ordinal) < Tiltfile.IndexOf("config.parse()", StringComparison.Ordinal));
+    }
+
     private static IReadOnlyList<JsonNode> Read(string file) => StrictYaml.ReadNodes(File.ReadAllText(Checkout.Path(file)));
 
     private static string Constant(string name) => Regex.Match(Tiltfile, $"^{name} = '(.*)'$", RegexOptions.Multiline).Groups[1].Value;

@@ -21,6 +21,10 @@ internal static class NodeSetupReport
         foreach (var finding in result.Preflight)
         {
             output.WriteLine($"{(finding.Ok ? '✓' : '✗')} {finding.Message}");
+            foreach (var line in finding.Lines ?? [])
+            {
+                output.WriteLine($"    {line}");
+            }
         }
     }
 

@@ -17,7 +17,9 @@ internal sealed partial class Announcer : BackgroundService
 
     /// <summary>Snapshots that resolvers ask for start at least this long after the one before, so that many resolvers are answered with one.</summary>
     private static readonly TimeSpan SnapshotInterval = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan LeavingBudget = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long the leaving may take. A sidecar that ends with its pod waits as long.</summary>
+    public static readonly TimeSpan LeavingBudget = TimeSpan.FromSeconds(2);
 
     private readonly IContentSource _source;
     private readonly HeldContent _held;

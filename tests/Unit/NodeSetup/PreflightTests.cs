@@ -38,6 +38,7 @@ public sealed class PreflightTests : IDisposable
     [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd]\ndiscard_unpacked_layers = true", "discard_unpacked_layers is true")]
     [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\ndiscard_unpacked_layers = true", "discard_unpacked_layers is true")]
     [InlineData("version = 2\nroot = '/data/containerd'", "content is in /data/containerd/io.containerd.content.v1.content, not in /var/lib/containerd/io.containerd.content.v1.content")]
+    [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\ndiscard_unpacked_layers = true\nregistry.config_path = '/etc/containerd/certs.d:/etc/docker/certs.d'", "none of several directories is read")]
     [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\nmax_concurrent_downloads = 3\nregistry.config_path = '/etc/containerd/certs.d:/etc/docker/certs.d'", "none of several directories is read")]
     [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = '/etc/containerd/certs.d'\nmirrors.'docker.io'.endpoint = ['https://a']", "registry.mirrors is set")]
     [InlineData("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nmirrors.'docker.io'.endpoint = ['https://a']", "once registry.mirrors is no longer there, set it to")]
@@ -52,6 +53,35 @@ public sealed class PreflightTests : IDisposable
     [InlineData("version = ", "is not TOML")]
     public async Task What_stands_in_the_way_is_said(string config, string message) =>
         Assert.Contains(await CheckAsync(config), finding => !finding.Ok && finding.Message.Contains(message, StringComparison.Ordinal));
+
+    /// <summary>What it says to write is read, in a file of each version and by each containerd.</summary>
+    [Theory]
+    [InlineData(null, "1.6.20", 2, "[plugins.\"io.containerd.grpc.v1.cri\".registry]", "[plugins.\"io.containerd.grpc.v1.cri\".containerd]")]
+    [InlineData(null, "2.3.4", 3, "[plugins.\"io.containerd.cri.v1.images\".registry]", "[plugins.\"io.containerd.cri.v1.images\"]")]
+    [InlineData("[plugins.cri.registry]\n[plugins.cri.containerd]\ndiscard_unpacked_layers = true", "1.7.34", null, "[plugins.\"cri\".registry]", "[plugins.\"cri\".containerd]")]
+    [InlineData("version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd]\ndiscard_unpacked_layers = true", "1.7.34", 2, "[plugins.\"io.containerd.grpc.v1.cri\".registry]", "[plugins.\"io.containerd.grpc.v1.cri\".containerd]")]
+    [InlineData("version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd]\ndiscard_unpacked_layers = true\nruntimes.runc.runtime_type = 'a'", "2.1.9", 2, "[plugins.\"io.containerd.grpc.v1.cri\".registry]", "[plugins.\"io.containerd.grpc.v1.cri\".containerd]")]
+    [InlineData("version = 2\n[plugins.'io.containerd.cri.v1.images']\ndiscard_unpacked_layers = true", "2.2.7", 2, "[plugins.\"io.containerd.cri.v1.images\".registry]", "[plugins.\"io.containerd.cri.v1.images\"]")]
+    [InlineData("version = 3\n[plugins.'io.containerd.cri.v1.images']\ndiscard_unpacked_layers = true", "2.3.4", 3, "[plugins.\"io.containerd.cri.v1.images\".registry]", "[plugins.\"io.containerd.cri.v1.images\"]")]
+    public async Task The_lines_that_are_missing_are_said(string? config, string containerd, int? version, string registry, string layers)
+    {
+        var settings = new ContainerdSettings("socket") { Runtime = "containerd", Version = containerd, ConfigPath = "", DiscardsUnpackedLayers = true };
+        if (config is not null)
+        {
+            await File.WriteAllTextAsync(At("config.toml"), config);
+            settings = ContainerdConfigFile.Read(At("config.toml"), settings.Number) with { Version = containerd, Runtime = "containerd", DiscardsUnpackedLayers = true };
+        }
+
+        var findings = PreflightChecks.Check(settings, Options(null)).Where(finding => finding.Lines is not null).ToDictionary(finding => finding.Check, finding => finding.Lines!);
+
+        string[] said = version is null ? [] : [$"version = {version}"];
+        Assert.Equal([.. said, registry, "  config_path = \"/etc/containerd/certs.d\""], findings["config-path"]);
+        Assert.Equal([.. said, layers, "  discard_unpacked_layers = false"], findings["discard-unpacked-layers"]);
+        var written = string.Join('\n', [.. said, .. findings.SelectMany(finding => finding.Value.Skip(said.Length)), .. layers.Contains("grpc", StringComparison.Ordinal) ? ["runtimes.runc.runtime_type = 'a'"] : Array.Empty<string>()]);
+        await File.WriteAllTextAsync(At("config.toml"), written);
+        var mended = ContainerdConfigFile.Read(At("config.toml"), settings.Number) with { Version = containerd, Runtime = "containerd" };
+        Assert.All(PreflightChecks.Check(mended, Options(null)), finding => Assert.True(finding.Ok, finding.Message));
+    }
 
     [Fact]
     public async Task Imports_are_followed_and_a_section_is_replaced_or_merged_as_that_containerd_does()

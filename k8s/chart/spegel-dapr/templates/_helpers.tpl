@@ -77,6 +77,9 @@ dapr.io/config: {{ . | quote }}
 {{- end }}
 dapr.io/sidecar-memory-request: {{ .Values.dapr.memoryRequest | quote }}
 dapr.io/sidecar-memory-limit: {{ .Values.dapr.memoryLimit | quote }}
+# Nothing here needs placement and schedulers, to which a sidecar is connected unless their addresses are blank.
+dapr.io/placement-host-address: " "
+dapr.io/scheduler-host-address: " "
 {{- end }}
 
 {{/*

@@ -32,6 +32,7 @@ internal static class ContainerdConfigFile
         return new ContainerdSettings(path)
         {
             IsCriDisabled = files.SelectMany(file => Toml.Texts(file, "disabled_plugins")).Any(name => name is CriSections.FirstCri or CriSections.SecondCri or CriSections.ImagesCri),
+            Tables = cri.Tables,
             ConfigPath = configPath ?? "",
             Misplaced = configPath is null && Toml.Text(Toml.Table(cri.OtherSection, "registry"), "config_path") is not null ? (cri.OtherName, cri.Name) : null,
             PullsLocally = cri.IsSecond ? Toml.Is(cri.Section, "use_local_image_pull", true) || HasWhatTransferServiceCannotDo(cri, registry) : null,
@@ -42,10 +43,12 @@ internal static class ContainerdConfigFile
         };
     }
 
-    /// <summary>For these the CRI plugin pulls images itself (CheckLocalImagePullConfigs in internal/cri/config/config.go).</summary>
+    /// <summary>
+    /// For these the CRI plugin pulls images itself (CheckLocalImagePullConfigs in internal/cri/config/config.go). It does so for <c>discard_unpacked_layers</c>
+    /// too, which must go: what is judged is what containerd does then.
+    /// </summary>
     private static bool HasWhatTransferServiceCannotDo(CriSections cri, TomlTable registry) =>
         OlderRegistrySettings.Any(key => Toml.Table(registry, key).Count > 0)
-        || Toml.Is(cri.Snapshots, "discard_unpacked_layers", true)
         || Toml.Is(cri.Snapshots, "disable_snapshot_annotations", false)
         || Toml.Is(cri.Section, "image_pull_with_sync_fs", true)
         || (cri.Section.TryGetValue("max_concurrent_downloads", out var downloads) && downloads is long and not DefaultDownloads);

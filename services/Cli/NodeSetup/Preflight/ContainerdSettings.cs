@@ -24,6 +24,9 @@ internal sealed record ContainerdSettings(string Source)
     /// <summary>Whether its CRI plugin, through which the kubelet pulls, is switched off.</summary>
     public bool? IsCriDisabled { get; init; }
 
+    /// <summary>Where it reads what concerns images.</summary>
+    public ImageTables? Tables { get; init; }
+
     /// <summary>The CRI plugin's directories of registries, with colons between them; empty when none is set.</summary>
     public string? ConfigPath { get; init; }
 
@@ -31,8 +34,8 @@ internal sealed record ContainerdSettings(string Source)
     public (string Here, string There)? Misplaced { get; init; }
 
     /// <summary>
-    /// Whether the CRI plugin pulls images itself and does not have its transfer service do it, which is the default since 2.1; null where a
-    /// configuration can be that of an earlier one.
+    /// Whether the CRI plugin pulls images itself, once it keeps layers, and does not have its transfer service do it, which is the default since 2.1;
+    /// null where a configuration can be that of an earlier one.
     /// </summary>
     public bool? PullsLocally { get; init; }
 
@@ -56,6 +59,7 @@ internal sealed record ContainerdSettings(string Source)
     {
         Source = $"{Source}, {other.Source}",
         IsCriDisabled = IsCriDisabled ?? other.IsCriDisabled,
+        Tables = Tables ?? other.Tables,
         ConfigPath = ConfigPath ?? other.ConfigPath,
         Misplaced = ConfigPath is null ? other.Misplaced : Misplaced,
         PullsLocally = PullsLocally ?? other.PullsLocally,

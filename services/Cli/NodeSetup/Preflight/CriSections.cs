@@ -8,7 +8,8 @@ namespace SpegelDapr.Cli.NodeSetup.Preflight;
 /// <param name="Snapshots">Where what concerns layers is.</param>
 /// <param name="OtherName">The other's name.</param>
 /// <param name="OtherSection">What is left in it, and is not read.</param>
-internal sealed record CriSections(string Name, TomlTable Section, TomlTable Snapshots, string OtherName, TomlTable OtherSection)
+/// <param name="Tables">Where to write.</param>
+internal sealed record CriSections(string Name, TomlTable Section, TomlTable Snapshots, string OtherName, TomlTable OtherSection, ImageTables Tables)
 {
     /// <summary>The plugin's names in configurations of version 1, of version 2, and since version 3 that of its part for images.</summary>
     public const string FirstCri = "cri";
@@ -19,10 +20,13 @@ internal sealed record CriSections(string Name, TomlTable Section, TomlTable Sna
     /// <inheritdoc cref="FirstCri"/>
     public const string ImagesCri = "io.containerd.cri.v1.images";
 
-    private const int VersionWithImagesCri = 3;
+    /// <summary>The first version of the configuration that has <see cref="ImagesCri"/>.</summary>
+    public const int VersionWithImagesCri = 3;
+
+    /// <summary>The first containerd that reads it.</summary>
+    public static readonly Version SecondVersion = new(2, 0);
 
     private static readonly Version FirstVersion = new(1, 6);
-    private static readonly Version SecondVersion = new(2, 0);
 
     /// <summary>The first containerd that brings each file to the newest version of the configuration by itself; earlier ones do so with the whole.</summary>
     private static readonly Version EachFileVersion = new(2, 3);
@@ -56,12 +60,14 @@ internal sealed record CriSections(string Name, TomlTable Section, TomlTable Sna
 
         var name = version == 1 && plugins.ContainsKey(FirstCri) ? FirstCri : SecondCri;
         var section = Toml.Table(plugins, name);
-        return new CriSections(name, section, Toml.Table(section, "containerd"), ImagesCri, Toml.Table(plugins, ImagesCri));
+        return new CriSections(
+            name, section, Toml.Table(section, "containerd"), ImagesCri, Toml.Table(plugins, ImagesCri), ImageTables.Of(SaidVersion(files[0]), name, $"\"{name}\".containerd"));
     }
 
     /// <summary>containerd 2 merges a plugin's sections, and brings them to the version that has a part for images.</summary>
     private static CriSections OfSecond(IReadOnlyList<TomlTable> files, Version containerd)
     {
+        var tables = TablesIn(files[0]);
         var plugins = new TomlTable();
         var version = (long)VersionWithImagesCri;
         foreach (var file in files)
@@ -88,7 +94,15 @@ internal sealed record CriSections(string Name, TomlTable Section, TomlTable Sna
         }
 
         var section = Toml.Table(plugins, ImagesCri);
-        return new CriSections(ImagesCri, section, section, SecondCri, Toml.Table(plugins, SecondCri));
+        return new CriSections(ImagesCri, section, section, SecondCri, Toml.Table(plugins, SecondCri), tables);
+    }
+
+    /// <summary>In an older file too the new table is read, unless the old one is moved over it.</summary>
+    private static ImageTables TablesIn(TomlTable file)
+    {
+        var old = VersionOf(file) < VersionWithImagesCri ? Toml.Table(Toml.Table(file, "plugins"), SecondCri) : [];
+        var moved = Toml.Table(old, "containerd").ContainsKey("runtimes");
+        return ImageTables.Of(SaidVersion(file), old.Count > 0 ? SecondCri : ImagesCri, moved ? $"\"{SecondCri}\".containerd" : $"\"{ImagesCri}\"");
     }
 
     private static void MoveImages(TomlTable plugins)
@@ -116,6 +130,8 @@ internal sealed record CriSections(string Name, TomlTable Section, TomlTable Sna
             }
         }
     }
+
+    private static long? SaidVersion(TomlTable file) => VersionOf(file) is > 0 and var given ? given : null;
 
     /// <summary>The version of the configuration that a file says; 0 for none.</summary>
     private static long VersionOf(TomlTable file) => file.TryGetValue("version", out var version) && version is long given ? given : 0;

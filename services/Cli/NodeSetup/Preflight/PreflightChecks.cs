@@ -1,10 +1,14 @@
+using System.Text.Json.Serialization;
+
 namespace SpegelDapr.Cli.NodeSetup.Preflight;
 
 /// <summary>One thing that was looked at.</summary>
 /// <param name="Check">What, for machines.</param>
 /// <param name="Ok">Whether it is as it must be.</param>
 /// <param name="Message">What it is and, unless it is well, what to do.</param>
-internal sealed record PreflightFinding(string Check, bool Ok, string Message);
+/// <param name="Lines">What containerd's configuration must have.</param>
+internal sealed record PreflightFinding(
+    string Check, bool Ok, string Message, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? Lines = null);
 
 /// <summary>Where to look, and what for.</summary>
 /// <param name="CertsDirectory">The directory of registries that containerd must read.</param>
@@ -74,7 +78,8 @@ internal static class PreflightChecks
             yield return new PreflightFinding(
                 "discard-unpacked-layers",
                 !discards,
-                discards ? $"discard_unpacked_layers is true, so there will be no layers to share: set it to false, and restart containerd ({settings.Source})." : "discard_unpacked_layers is false.");
+                discards ? $"discard_unpacked_layers is true, so there will be no layers to share: set it to false, and restart containerd ({settings.Source})." : "discard_unpacked_layers is false.",
+                discards ? Tables(settings).KeepLayers() : null);
         }
 
         if (settings.ContentPath is { } contentPath)
@@ -102,8 +107,11 @@ internal static class PreflightChecks
             : configPaths.Length == 0 ? $"config_path is not set, so containerd does not ask the mirror: {(conflict is null ? "" : $"once {conflict} is no longer there, ")}set it to {ours}, and restart containerd ({settings.Source})."
             : !isRead ? $"config_path is {configPath}{(hasDefault ? " where it is not set" : "")}, and since containerd {TransferVersion} none of several directories is read: set it to {ours} alone, and restart containerd ({settings.Source})."
             : hasOurs ? $"config_path is {configPath}."
-            : $"config_path is {configPath}, not {ours}: set it to that, or give --certs-d.");
+            : $"config_path is {configPath}, not {ours}: set it to that, or give --certs-d.",
+            configPath is null || (isRead && hasOurs) ? null : Tables(settings).ConfigPath(ours));
     }
+
+    private static ImageTables Tables(ContainerdSettings settings) => settings.Tables ?? ImageTables.Of(settings.Number);
 
     private static string Clean(string path) => "/" + string.Join('/', path.Split('/', StringSplitOptions.RemoveEmptyEntries));
 
