@@ -11,6 +11,7 @@ using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.EndToEnd.Discovery;
 
+[Trait("Suite", "containerd")]
 public sealed class ContainerdContentSourceTests : ContentSourceTests
 {
     private const string SourceLabel = "containerd.io/distribution.source.";

@@ -21,12 +21,19 @@ internal static partial class ContainerdRelease
     /// <summary>The daemon's version.</summary>
     public static Version Version => Installed.Value;
 
+    /// <summary>Whether it is containerd 2 or later.</summary>
+    public static bool IsSecond => Version.Major >= 2;
+
     /// <summary>Where containerd finds the programs that it starts, when that is not the system's own path.</summary>
     public static IEnumerable<KeyValuePair<string, string>> DaemonEnvironment =>
         Folder is null ? [] : [new("PATH", $"{Folder}:{Environment.GetEnvironmentVariable("PATH")}")];
 
     /// <summary>The configuration of a daemon: containerd 2 names its plugins anew.</summary>
-    public static string Configuration(string directory, string socket, string hosts)
+    /// <param name="directory">Where its files are.</param>
+    /// <param name="socket">Its socket.</param>
+    /// <param name="hosts">Its directory of registries.</param>
+    /// <param name="asFirst">Write what containerd 1 reads, which containerd 2 reads too.</param>
+    public static string Configuration(string directory, string socket, string hosts, bool asFirst = false)
     {
         var paths = $"""
             root = "{directory}/root"
@@ -43,19 +50,19 @@ internal static partial class ContainerdRelease
 
             """;
         var parallelFetch = int.Parse(Environment.GetEnvironmentVariable("SPEGEL_DAPR_PARALLEL_FETCH") is { Length: > 0 } bytes ? bytes : "0", CultureInfo.InvariantCulture);
-        return Version.Major >= 2
+        return IsSecond && !asFirst
             ? $"""
                version = 3
                {paths}
                [plugins."io.containerd.grpc.v1.cri"]
                  stream_server_port = "0"
-               [plugins."io.containerd.cri.v1.images"]
-                 concurrent_layer_fetch_buffer = {parallelFetch}
-               [plugins."io.containerd.cri.v1.images".registry]
-                 config_path = "{hosts}"
                [plugins."io.containerd.transfer.v1.local"]
                  concurrent_layer_fetch_buffer = {parallelFetch}
                  config_path = "{hosts}"
+               [plugins."io.containerd.cri.v1.images".registry]
+                 config_path = "{hosts}"
+               [plugins."io.containerd.cri.v1.images"]
+                 concurrent_layer_fetch_buffer = {parallelFetch}
 
                """
             : $"""
