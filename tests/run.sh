@@ -2,7 +2,8 @@
 # Builds everything and runs all tests. Ends with a line: N passed, N failed, N skipped.
 #
 # The end-to-end tests run real programs (containerd, docker-registry, Redis, RabbitMQ). Missing ones are installed with apt-get where this may be
-# done; otherwise their tests are skipped and say so. With CI=true nothing is skipped.
+# done; otherwise their tests are skipped and say so. A newer containerd, crane and oras are fetched into a cache folder (tests/next-suite.sh). With
+# CI=true nothing is skipped.
 set -euo pipefail
 
 programs=(containerd:containerd ctr:containerd docker-registry:docker-registry redis-server:redis-server skopeo:skopeo ip:iproute2 tc:iproute2
@@ -20,6 +21,9 @@ Builds the solution and runs the tests of the projects named, by default all:
 
 The end-to-end tests run on Redis, and a core of them on RabbitMQ as well. SPEGEL_DAPR_BACKEND=rabbitmq runs them all on that; with in-memory, only those
 run whose sidecars are in one process.
+
+What touches containerd runs on the system's, and again on the one of Debian's next suite, with parallel fetch off and on.
+SPEGEL_DAPR_CONTAINERD=/path/to/folder names another instead, and SPEGEL_DAPR_PARALLEL_FETCH=BYTES has it fetch ranges of a layer in parallel.
 TEXT
 }
 
@@ -92,6 +96,17 @@ find_helm() {
 }
 [[ " ${projects[*]} " != *" Manifests "* ]] || find_helm
 
+next=
+if [[ " ${projects[*]} " == *" EndToEnd "* ]]; then
+  if next=$(tests/next-suite.sh containerd crane oras); then
+    PATH=$PATH:$next/crane/usr/bin:$next/oras/usr/bin
+  elif [ "${CI:-}" = true ]; then
+    exit 1
+  else
+    echo "Not fetched, so tests on a newer containerd, and with crane and oras, are skipped"
+  fi
+fi
+
 dotnet build spegel-dapr.sln --verbosity quiet
 
 # Every process that the tests start inherits this mark, so that none survives them, whatever happens.
@@ -106,9 +121,18 @@ suite() {
   dotnet test "tests/$project" --no-build --logger "trx;LogFileName=$name.trx" --results-directory "$results" "$@" || status=1
 }
 for project in "${projects[@]}"; do
-  suite "$project" "$project"
-  if [ "$project" = EndToEnd ] && [ "${SPEGEL_DAPR_BACKEND:-redis}" = redis ]; then
-    SPEGEL_DAPR_BACKEND=rabbitmq suite EndToEnd-rabbitmq EndToEnd --filter Suite=core
+  # What needs containerd 2 runs where that is.
+  case $project in
+    EndToEnd) [ -n "${SPEGEL_DAPR_CONTAINERD:-}" ] && suite EndToEnd EndToEnd || suite EndToEnd EndToEnd --filter Needs!=containerd-2 ;;
+    *) suite "$project" "$project" ;;
+  esac
+  [ "$project" = EndToEnd ] && [ "${SPEGEL_DAPR_BACKEND:-redis}" = redis ] || continue
+  SPEGEL_DAPR_BACKEND=rabbitmq suite EndToEnd-rabbitmq EndToEnd --filter Suite=core
+  if [ -n "$next" ] && [ -z "${SPEGEL_DAPR_CONTAINERD:-}" ]; then
+    export SPEGEL_DAPR_CONTAINERD=$next/containerd/usr/bin
+    suite EndToEnd-next-containerd EndToEnd --filter Suite=containerd
+    SPEGEL_DAPR_PARALLEL_FETCH=1048576 suite EndToEnd-parallel-fetch EndToEnd --filter Suite=pulls
+    unset SPEGEL_DAPR_CONTAINERD
   fi
 done
 

@@ -45,10 +45,13 @@ public sealed class BlobOptions : IValidatedOptions
     public TimeSpan StallBudget { get; set; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// In mode isolated, the networks besides the node's own addresses from which its containerd asks, as <c>address/bits</c>. In a pod they
-    /// are the node's address and whatever the network puts in its place.
+    /// In mode isolated, the addresses and networks besides the node's own addresses from which its containerd asks, as <c>address</c> or
+    /// <c>address/bits</c>. In a pod they are the node's address and whatever the network puts in its place.
     /// </summary>
     public IList<string> Clients { get; } = [];
+
+    /// <summary><see cref="Clients"/>, an address as a network of its own.</summary>
+    internal IEnumerable<IPNetwork> ClientNetworks() => Clients.Select(client => Network(client) ?? throw new FormatException($"'{client}' is no network."));
 
     /// <summary>The most peers that are asked for one request.</summary>
     public int MaxPeerAttempts { get; set; } = 6;
@@ -78,9 +81,9 @@ public sealed class BlobOptions : IValidatedOptions
             }
         }
 
-        foreach (var client in Clients.Where(client => !IPNetwork.TryParse(client, out _)))
+        foreach (var client in Clients.Where(client => Network(client) is null))
         {
-            yield return $"Blob:Clients holds '{client}': give a network, such as 10.1.2.3/32 or fd00::/64.";
+            yield return $"Blob:Clients holds '{client}': give an address or a network, such as 10.1.2.3, fd00::1 or fd00::/64.";
         }
 
         if (MaxPeerAttempts is < 1 or > 100)
@@ -88,4 +91,9 @@ public sealed class BlobOptions : IValidatedOptions
             yield return $"Blob:MaxPeerAttempts is {MaxPeerAttempts}: give a number from 1 to 100.";
         }
     }
+
+    private static IPNetwork? Network(string text) =>
+        IPAddress.TryParse(text, out var address) ? new IPNetwork(address, 8 * address.GetAddressBytes().Length)
+        : IPNetwork.TryParse(text, out var network) ? network
+        : null;
 }

@@ -1,4 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
@@ -101,6 +103,9 @@ public readonly record struct BlobAddress : IParsedText<BlobAddress>
             || (uri.Scheme != Uri.UriSchemeHttp && uri.Scheme != Uri.UriSchemeHttps)
             || uri.Host.Length == 0
             || uri.Port == 0
+
+            // The zone of a link-local address names an interface of one machine.
+            || uri.DnsSafeHost.Contains('%', StringComparison.Ordinal)
             || uri.UserInfo.Length > 0
             || uri.PathAndQuery != "/"
             || uri.Fragment.Length > 0)
@@ -112,10 +117,27 @@ public readonly record struct BlobAddress : IParsedText<BlobAddress>
         return true;
     }
 
+    /// <summary>
+    /// Parses what somebody has set, where an IPv6 address needs no brackets if a port follows it: Kubernetes' <c>status.podIP</c> and
+    /// <c>status.hostIP</c> have none, so <c>http://$(POD_IP):5000</c> is <c>http://fd00::1:5000</c>.
+    /// </summary>
+    public static bool TryParseSetting([NotNullWhen(true)] string? text, out BlobAddress value) =>
+        TryParse(text is null ? null : WithBrackets(text), out value);
+
     /// <summary>Parses an address.</summary>
     /// <exception cref="FormatException"><paramref name="text"/> is not a blob address.</exception>
     public static BlobAddress Parse(string text) => ParsedText.Parse<BlobAddress>(text);
 
     /// <summary>The address without a trailing slash; empty for the default value.</summary>
     public override string ToString() => _uri?.GetLeftPart(UriPartial.Authority) ?? "";
+
+    private static string WithBrackets(string text)
+    {
+        var host = text.IndexOf("//", StringComparison.Ordinal) + 2;
+        var colon = text.LastIndexOf(':');
+        return host > 1 && colon > host && text[host] != '['
+            && IPAddress.TryParse(text.AsSpan(host..colon), out var ip) && ip.AddressFamily == AddressFamily.InterNetworkV6
+            ? $"{text[..host]}[{text[host..colon]}]{text[colon..]}"
+            : text;
+    }
 }

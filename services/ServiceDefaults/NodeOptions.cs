@@ -17,14 +17,14 @@ public sealed class NodeOptions : IValidatedOptions
     /// <summary>The node's zone within the region.</summary>
     public string Zone { get; set; } = Location.Default.Zone;
 
-    /// <summary>Where other nodes reach this node's blob service: <c>http://host:port</c>.</summary>
+    /// <summary>Where other nodes reach this node's blob service: <c>http://host:port</c>, an IPv6 address with brackets or without.</summary>
     public string Address { get; set; } = "";
 
     /// <summary>The node's location.</summary>
     public Location Location => Location.Parse($"{Region}/{Zone}");
 
     /// <summary>The node's identity.</summary>
-    public NodeIdentity Identity => new(NodeName.Parse(Name), Location, BlobAddress.Parse(Address));
+    public NodeIdentity Identity => new(NodeName.Parse(Name), Location, BlobAddress.TryParseSetting(Address, out var address) ? address : throw new FormatException($"'{Address}' is not {BlobAddress.Form}."));
 
     /// <inheritdoc/>
     public IEnumerable<string> Problems()
@@ -44,7 +44,7 @@ public sealed class NodeOptions : IValidatedOptions
             yield return $"Node:Zone is '{Zone}': give 1 to 63 characters of a-z, 0-9 and dash.";
         }
 
-        if (!BlobAddress.TryParse(Address, out _))
+        if (!BlobAddress.TryParseSetting(Address, out _))
         {
             yield return $"Node:Address is '{Address}': give {BlobAddress.Form}, at which other nodes reach this node's blob service.";
         }

@@ -4,6 +4,8 @@ using SpegelDapr.EndToEnd.Harness;
 namespace SpegelDapr.EndToEnd;
 
 /// <summary>Holders that die, rot or fall silent.</summary>
+[Trait("Suite", "containerd")]
+[Trait("Suite", "pulls")]
 public sealed class HolderFailureTests() : ClusterTests(nodes: 3)
 {
     [RealFact]

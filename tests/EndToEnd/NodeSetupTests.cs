@@ -9,9 +9,12 @@ using SpegelDapr.EndToEnd.Harness;
 namespace SpegelDapr.EndToEnd;
 
 /// <summary><c>configure</c> and <c>cleanup</c> with a containerd that runs meanwhile, as on a node.</summary>
+[Trait("Suite", "containerd")]
 public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
 {
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "spegel-dapr.dll");
+
+    private const string SnapshotsTable = "\n[plugins.\"io.containerd.grpc.v1.cri\".containerd]\n";
 
     private readonly TestDirectory _directory = new();
     private readonly Registry _registry;
@@ -132,7 +135,8 @@ public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
     [RealFact]
     public async Task Preflight_says_what_the_running_containerd_is()
     {
-        await File.AppendAllTextAsync(_containerd.ConfigFile, "\n[plugins.\"io.containerd.grpc.v1.cri\".containerd]\n  discard_unpacked_layers = true\n");
+        // The file ends with containerd 2's table of images.
+        await File.AppendAllTextAsync(_containerd.ConfigFile, $"{(ContainerdRelease.IsSecond ? "" : SnapshotsTable)}  discard_unpacked_layers = true\n");
         await _containerd.StartAsync();
 
         var told = await CriStatus.ReadAsync(_containerd.Socket, CancellationToken.None);
@@ -150,6 +154,24 @@ public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
 
         (_, findings) = await CheckAsync("--certs-d", "/etc/elsewhere");
         Assert.Equal(["config-path", "content-path", "discard-unpacked-layers"], findings.Where(finding => !finding.Value).Select(finding => finding.Key).Order());
+    }
+
+    /// <summary>containerd 2 takes what concerns layers out of an older file only if that names a runtime.</summary>
+    [RealFact]
+    public async Task Preflight_reads_an_older_file_as_this_containerd_does()
+    {
+        foreach (var runtimes in new[] { "", "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n  runtime_type = \"io.containerd.runc.v2\"\n" })
+        {
+            await File.WriteAllTextAsync(
+                _containerd.ConfigFile,
+                $"{ContainerdRelease.Configuration(_directory.Path, _containerd.Socket, _containerd.Hosts, asFirst: true)}{SnapshotsTable}  discard_unpacked_layers = true\n{runtimes}");
+
+            var merged = await ExternalProcess.RunAsync(ContainerdRelease.Daemon, ["--config", _containerd.ConfigFile, "config", "dump"]);
+
+            Assert.Equal(
+                merged.Contains("discard_unpacked_layers = true", StringComparison.Ordinal),
+                ContainerdConfigFile.Read(_containerd.ConfigFile, ContainerdRelease.Version).DiscardsUnpackedLayers);
+        }
     }
 
     [RealFact]

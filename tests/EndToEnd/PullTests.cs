@@ -4,6 +4,8 @@ using SpegelDapr.EndToEnd.Harness;
 namespace SpegelDapr.EndToEnd;
 
 /// <summary>The main job: what one node has pulled, the next one gets from it.</summary>
+[Trait("Suite", "containerd")]
+[Trait("Suite", "pulls")]
 public sealed class PullTests() : ClusterTests(nodes: 3)
 {
     [RealFact]

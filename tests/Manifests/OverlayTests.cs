@@ -234,7 +234,7 @@ public sealed class OverlayTests
             }
 
             var blob = pod.Containers.Single(container => container.Name == "blob");
-            Assert.Contains(rendered.Options<BlobOptions>(blob).Clients, client => System.Net.IPNetwork.Parse(client).Contains(Rendered.HostAddress));
+            Assert.Contains(rendered.Options<BlobOptions>(blob).Clients, client => client == Rendered.HostAddress.ToString());
             var port = Assert.Single(blob.Ports, port => port.HostPort is not null);
             Assert.Equal(BlobPort, port.ContainerPort);
             var configure = Assert.Single(pod.InitContainers);

@@ -6,11 +6,19 @@ PATH=$PATH:/usr/sbin:/sbin
 prefix=spegel-dapr-lab
 default_rate=1000
 
+use_family() {
+  family=$1
+  prefix_length=$([ "$1" = 6 ] && echo 64 || echo 24)
+}
+use_family 4
+
 usage() {
   cat <<'TEXT'
 Usage: tests/lab/lab.sh COMMAND
 
-  up [--owner PID] ZONE=NODES...  builds a lab and prints its name, then a line for each machine: its name and its address
+  up [--owner PID] [--ipv6] ZONE=NODES...
+                                  builds a lab and prints its name, then a line for each machine: its name and its address; with
+                                  --ipv6 its machines have addresses of IPv6 alone, beside their loopback
   down LAB                        ends what runs in a lab, and removes it
   status [LAB]                    prints labs, and the rate and the bytes of each link
   rate LAB ZONE LINK MBIT         limits a link in a zone to so many Mbit/s each way, also while it is in use: zones, upstream or
@@ -72,8 +80,18 @@ add_namespace() {
   ip netns add "$lab.$1"
   ip -n "$lab.$1" link set lo up
   # Neighbour discovery would be counted on the links.
-  in_namespace "$1" sh -c 'echo 1 2>/dev/null >/proc/sys/net/ipv6/conf/all/disable_ipv6 || true'
+  [ "$family" = 6 ] || in_namespace "$1" sh -c 'echo 1 2>/dev/null >/proc/sys/net/ipv6/conf/all/disable_ipv6 || true'
 }
+
+# The network of a zone, and an address in it. Servers are in the zone 256.
+net() { if [ "$family" = 6 ]; then printf 'fd00:0:0:%x::/64' "$1"; else echo "10.0.$1.0/24"; fi; }
+address() { if [ "$family" = 6 ]; then printf 'fd00:0:0:%x::%x' "$1" "$2"; else echo "10.$(($1 / 256)).$(($1 % 256)).$2"; fi; }
+
+# Who the next hop is on a link without addresses of its own: in IPv4 by any address that the neighbour has, in IPv6 by one on that link.
+hop() { if [ "$family" = 6 ]; then printf 'fe80::%x' "$1"; else address "$1" 1; fi; }
+
+# set_hop NAMESPACE INTERFACE NUMBER: has a namespace answer for hop NUMBER on a link.
+set_hop() { [ "$family" = 4 ] || ip -n "$lab.$1" address replace "$(hop "$3")/64" dev "$2" nodad; }
 
 # connect A INTERFACE B INTERFACE: a cable between two namespaces.
 connect() {
@@ -82,10 +100,9 @@ connect() {
   ip -n "$lab.$3" link set "$4" up
 }
 
-# Routers have no addresses on their links: the next hop is the router's own address in its zone, which it answers for on any link.
 add_routes_to_zone() {
   local from=$1 interface=$2 number=$3
-  ip -n "$lab.$from" route replace "10.0.$number.0/24" via "10.0.$number.1" dev "$interface" onlink
+  ip -n "$lab.$from" route replace "$(net "$number")" via "$(hop "$number")" dev "$interface" onlink
 }
 
 add_machine() {
@@ -93,23 +110,29 @@ add_machine() {
   add_namespace "$machine"
   connect "$machine" eth0 "$zone" "$port"
   ip -n "$lab.$zone" link set "$port" master bridge
-  ip -n "$lab.$machine" address add "10.0.$number.$host/24" dev eth0
-  ip -n "$lab.$machine" route add default via "10.0.$number.1"
-  machines+=("$machine 10.0.$number.$host")
+  add_address "$machine" eth0 "$(address "$number" "$host")/$prefix_length"
+  ip -n "$lab.$machine" route add default via "$(address "$number" 1)"
+  machines+=("$machine $(address "$number" "$host")")
+}
+
+# Without a search for duplicates an address of IPv6 is there at once.
+add_address() {
+  # shellcheck disable=SC2046
+  ip -n "$lab.$1" address add "$3" dev "$2" $([ "$family" = 4 ] || echo nodad)
 }
 
 add_server() {
   add_namespace "$1"
-  ip -n "$lab.$1" address add "$2/32" dev lo
+  add_address "$1" lo "$2"
   machines+=("$1 $2")
 }
 
 add_zone() {
   local zone=$1 nodes=$2 number=$3
   add_namespace "$zone"
-  in_namespace "$zone" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+  in_namespace "$zone" sh -c "echo 1 >/proc/sys/net/$([ "$family" = 6 ] && echo ipv6/conf/all/forwarding || echo ipv4/ip_forward)"
   ip -n "$lab.$zone" link add bridge type bridge
-  ip -n "$lab.$zone" address add "10.0.$number.1/24" dev bridge
+  add_address "$zone" bridge "$(address "$number" 1)/$prefix_length"
   ip -n "$lab.$zone" link set bridge up
   add_machine "$zone-resolver" "$zone" resolver "$number" 2
   for ((node = 1; node <= nodes; node++)); do
@@ -117,14 +140,18 @@ add_zone() {
   done
 
   connect "$zone" zones backbone "$zone"
+  set_hop "$zone" zones "$number"
   ip -n "$lab.backbone" link set "$zone" master bridge
   for ((other = 1; other <= ${#zones[@]}; other++)); do
     [ "$other" = "$number" ] || add_routes_to_zone "$zone" zones "$other"
   done
-  for server in "upstream 10.1.0.1" "control 10.1.0.2"; do
-    read -r name address <<<"$server"
+  for server in "upstream 1" "control 2"; do
+    read -r name host <<<"$server"
     connect "$zone" "$name" "$name" "$zone"
-    ip -n "$lab.$zone" route add "$address" dev "$name"
+    set_hop "$zone" "$name" "$number"
+    set_hop "$name" "$zone" 256
+    # shellcheck disable=SC2046
+    ip -n "$lab.$zone" route add "$(address 256 "$host")" $([ "$family" = 4 ] || echo via "$(hop 256)") dev "$name"
     add_routes_to_zone "$name" "$zone" "$number"
   done
   limit "$zone" zones "$default_rate"
@@ -137,6 +164,10 @@ up() {
     [ $# -gt 1 ] || fail "up: give the process that --owner means"
     owner=$2
     shift 2
+  fi
+  if [ "${1:-}" = --ipv6 ]; then
+    use_family 6
+    shift
   fi
   [ $# -gt 0 ] || fail "up: give zones and their numbers of nodes, such as zone-a=2"
   zones=("$@")
@@ -153,8 +184,8 @@ up() {
   add_namespace backbone
   ip -n "$lab.backbone" link add bridge type bridge
   ip -n "$lab.backbone" link set bridge up
-  add_server upstream 10.1.0.1
-  add_server control 10.1.0.2
+  add_server upstream "$(address 256 1)"
+  add_server control "$(address 256 2)"
   for ((i = 1; i <= ${#zones[@]}; i++)); do
     add_zone "${zones[i - 1]%=*}" "${zones[i - 1]#*=}" "$i"
   done
@@ -202,11 +233,17 @@ cut() {
 join() {
   require_lab "${1:-}"
   require_zone "${2:-}"
-  local address
+  local own number
   ip -n "$lab.backbone" link set "$2" up
   ip -n "$lab.control" link set "$2" up
-  address=$(ip -n "$lab.$2" -4 -o address show dev bridge | grep -oE '10\.0\.[0-9]+' | head -1)
-  add_routes_to_zone control "$2" "${address##*.}"
+  own=$(ip -n "$lab.$2" -o address show dev bridge scope global | grep -oE '10\.0\.[0-9]+|fd00:0:0:[0-9a-f]+')
+  number=${own##*.}
+  if [[ $own = fd00:* ]]; then
+    use_family 6
+    number=$((16#${own##*:}))
+    set_hop control "$2" 256
+  fi
+  add_routes_to_zone control "$2" "$number"
 }
 
 remove() {

@@ -34,7 +34,7 @@ internal sealed partial class PeerGuard(
     private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
     private readonly bool _isOpen = zones.Value.ParsedMode != ZoneMode.Isolated;
     private readonly Location _here = node.Value.Location;
-    private readonly IPNetwork[] _clients = [.. options.Value.Clients.Select(IPNetwork.Parse)];
+    private readonly IPNetwork[] _clients = [.. options.Value.ClientNetworks()];
     private readonly LogThrottle _throttle = new(time);
     private readonly HashSet<IPAddress> _own = [.. OwnAddresses()];
 
@@ -59,7 +59,7 @@ internal sealed partial class PeerGuard(
             return false;
         }
 
-        var address = remote.IsIPv4MappedToIPv6 ? remote.MapToIPv4() : remote;
+        var address = Plain(remote);
         var claim = context.Request.Headers[SpegelHeaders.Peer];
         var admits = claim.Count == 0
             ? IsOwn(address)
@@ -111,7 +111,7 @@ internal sealed partial class PeerGuard(
         try
         {
             var addresses = Dns.GetHostAddressesAsync(blob.Uri.IdnHost.Trim('[', ']'), cancellation);
-            return (await addresses.WaitAsync(options.Value.ResolveBudget, time, cancellation)).Contains(address);
+            return (await addresses.WaitAsync(options.Value.ResolveBudget, time, cancellation)).Select(Plain).Contains(address);
         }
         catch (Exception e) when (e is SocketException or TimeoutException)
         {
@@ -119,6 +119,9 @@ internal sealed partial class PeerGuard(
             return false;
         }
     }
+
+    /// <summary>An IPv4 address as such: a listener for both families gets <c>::ffff:10.0.0.1</c> for it.</summary>
+    private static IPAddress Plain(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
 
     private static IEnumerable<IPAddress> OwnAddresses() =>
         from card in NetworkInterface.GetAllNetworkInterfaces()

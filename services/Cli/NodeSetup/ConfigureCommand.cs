@@ -78,7 +78,7 @@ internal static class ConfigureCommand
 
             return new MirrorSettings(
                 MirroredRegistry.ParseAll(Registries),
-                [.. Mirrors.Select(mirror => BlobAddress.TryParse(mirror, out var address) ? address : throw new UserErrorException($"--mirror is '{mirror}': give http://host:port.")).Distinct()],
+                [.. Mirrors.Select(mirror => BlobAddress.TryParseSetting(mirror, out var address) ? address : throw new UserErrorException($"--mirror is '{mirror}': give http://host:port.")).Distinct()],
                 ResolveTags,
                 PrependExisting);
         }

@@ -7,6 +7,8 @@ namespace SpegelDapr.Resolver.Events;
 /// <summary>What an event must satisfy besides being well formed, which its types see to.</summary>
 internal static class EventCheck
 {
+    private static readonly IPNetwork[] CloudServices = [IPNetwork.Parse("fd00:ec2::/32"), IPNetwork.Parse("fd20:ce::254/128")];
+
     /// <summary>The most chunks a snapshot may have: more than a million keys.</summary>
     public const int MostChunks = 2048;
 
@@ -32,7 +34,8 @@ internal static class EventCheck
 
     /// <summary>
     /// Whether a node can be there. Other nodes send requests to the address, so it must not lead them to what is reached from each node by itself,
-    /// such as a cloud's metadata at 169.254.169.254. Loopback may be: on a laptop all nodes are there.
+    /// such as a cloud's metadata at 169.254.169.254, on AWS also in fd00:ec2::/32 and on Google Cloud at fd20:ce::254. Loopback may be: on a laptop
+    /// all nodes are there.
     /// </summary>
     private static bool IsNodeAddress(BlobAddress address)
     {
@@ -44,7 +47,7 @@ internal static class EventCheck
         ip = ip.IsIPv4MappedToIPv6 ? ip.MapToIPv4() : ip;
         return ip.AddressFamily == AddressFamily.InterNetwork
             ? ip.GetAddressBytes() is not ([0, 0, 0, 0] or [169, 254, ..] or [>= 224 and <= 239, ..])
-            : !(ip.Equals(IPAddress.IPv6Any) || ip.IsIPv6LinkLocal || ip.IsIPv6Multicast);
+            : !(ip.Equals(IPAddress.IPv6Any) || ip.IsIPv6LinkLocal || ip.IsIPv6Multicast || CloudServices.Any(network => network.Contains(ip)));
     }
 
     private static string? KeysProblem(IReadOnlyList<HeldKey?> keys) =>

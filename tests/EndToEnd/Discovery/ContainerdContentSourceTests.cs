@@ -11,6 +11,7 @@ using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.EndToEnd.Discovery;
 
+[Trait("Suite", "containerd")]
 public sealed class ContainerdContentSourceTests : ContentSourceTests
 {
     private const string SourceLabel = "containerd.io/distribution.source.";
@@ -103,8 +104,8 @@ public sealed class ContainerdContentSourceTests : ContentSourceTests
         var elsewhere = LayoutImage.Create("elsewhere");
         var archive = await ArchiveAsync(elsewhere, "docker.io/library/elsewhere:1");
         string[] other = ["--address", _containerd.Socket, "--namespace", "other"];
-        await ExternalProcess.RunAsync("ctr", [.. other, "images", "import", "--no-unpack", archive]);
-        await ExternalProcess.RunAsync("ctr", [.. other, "content", "label", elsewhere.Manifest.ToString(), $"{SourceLabel}docker.io=library/elsewhere"]);
+        await ExternalProcess.RunAsync(ContainerdRelease.Ctr, [.. other, "images", "import", "--no-unpack", archive]);
+        await ExternalProcess.RunAsync(ContainerdRelease.Ctr, [.. other, "content", "label", elsewhere.Manifest.ToString(), $"{SourceLabel}docker.io=library/elsewhere"]);
         var image = LayoutImage.Create("here");
         await AddAsync(image, "docker.io/library/app:1");
 

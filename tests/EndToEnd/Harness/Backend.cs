@@ -48,7 +48,7 @@ internal sealed class Backend(TestDirectory directory, Machine? on = null, strin
         {
             var written = Path.Combine(resources, Path.GetFileName(file));
             File.WriteAllText(written, File.ReadAllText(file)
-                .Replace("localhost:6379", $"{_machine.Address}:{_redis.Port}", StringComparison.Ordinal)
+                .Replace("localhost:6379", $"\"{_machine.Address}:{_redis.Port}\"", StringComparison.Ordinal)
                 .Replace("localhost:5672", $"{_machine.Address}:{_rabbitMq?.Port}", StringComparison.Ordinal));
             if (zones is not null)
             {

@@ -25,21 +25,7 @@ internal sealed class Containerd : IAsyncDisposable
         _machine = on;
         _mirror = mirror;
         _config = Path.Combine(directory, "containerd.toml");
-        File.WriteAllText(_config, $"""
-            version = 2
-            root = "{directory}/root"
-            state = "{directory}/state"
-            [grpc]
-              address = "{Socket}"
-            [debug]
-              level = "warn"
-            [plugins."io.containerd.grpc.v1.cri"]
-              stream_server_port = "0"
-            [plugins."io.containerd.grpc.v1.cri".registry]
-              config_path = "{Hosts}"
-            [plugins."io.containerd.internal.v1.opt"]
-              path = "{directory}/opt"
-            """);
+        File.WriteAllText(_config, ContainerdRelease.Configuration(directory, Socket, Hosts));
         Directory.CreateDirectory(Path.Combine(Hosts, Registry.Host));
         SetUpstream(registry);
     }
@@ -87,14 +73,14 @@ internal sealed class Containerd : IAsyncDisposable
 
     public async Task StartAsync()
     {
-        _daemon = ExternalProcess.Start("containerd", _directory, "containerd", ["--config", _config], on: _machine);
-        await Eventually.HoldsAsync("containerd answers", async () => (await ExternalProcess.TryRunAsync("ctr", Ctr("version"))).ExitCode == 0);
+        _daemon = ExternalProcess.Start("containerd", _directory, ContainerdRelease.Daemon, ["--config", _config], ContainerdRelease.DaemonEnvironment, on: _machine);
+        await Eventually.HoldsAsync("containerd answers", async () => (await ExternalProcess.TryRunAsync(ContainerdRelease.Ctr, Ctr("version"))).ExitCode == 0);
     }
 
     public Task StopAsync() => _daemon!.StopAsync();
 
     /// <summary>Runs ctr and returns what it printed.</summary>
-    public Task<string> CtrAsync(params string[] arguments) => ExternalProcess.RunAsync("ctr", Ctr(arguments), PullBudget, _machine);
+    public Task<string> CtrAsync(params string[] arguments) => ExternalProcess.RunAsync(ContainerdRelease.Ctr, Ctr(arguments), PullBudget, _machine);
 
     /// <summary><c>ctr images pull</c>, which unpacks the image too.</summary>
     public Task PullAsync(string image) => CtrAsync("images", "pull", "--hosts-dir", Hosts, image);
@@ -103,7 +89,7 @@ internal sealed class Containerd : IAsyncDisposable
     /// <param name="image">The image.</param>
     /// <param name="cancellation">Kills it: its download stays as it is.</param>
     public Task FetchAsync(string image, CancellationToken cancellation = default) =>
-        ExternalProcess.RunAsync("ctr", ["--debug", .. Ctr("content", "fetch", "--hosts-dir", Hosts, image)], PullBudget, _machine, cancellation);
+        ExternalProcess.RunAsync(ContainerdRelease.Ctr, ["--debug", .. Ctr("content", "fetch", "--hosts-dir", Hosts, image)], PullBudget, _machine, cancellation);
 
     /// <summary>Deletes images and collects the garbage. containerd's CRI adds a second record of each, named by its configuration, which must go too.</summary>
     public async Task RemoveAsync(params IReadOnlyCollection<string> images)

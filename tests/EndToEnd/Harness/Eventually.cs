@@ -8,7 +8,7 @@ internal static class Eventually
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>Waits until <paramref name="condition"/> holds; a server that is not up yet counts as no.</summary>
+    /// <summary>Waits until <paramref name="condition"/> holds; a server that is not up yet, or that does not answer in time, counts as no.</summary>
     /// <exception cref="TimeoutException">It does not hold in time; the message says <paramref name="what"/> and the last reason.</exception>
     public static async Task HoldsAsync(string what, Func<Task<bool>> condition, TimeSpan? deadline = null)
     {
@@ -26,7 +26,7 @@ internal static class Eventually
 
                 last = null;
             }
-            catch (Exception e) when (e is HttpRequestException or IOException or RpcException)
+            catch (Exception e) when (e is HttpRequestException or IOException or RpcException or OperationCanceledException { InnerException: TimeoutException })
             {
                 last = e;
             }

@@ -1,7 +1,7 @@
 namespace SpegelDapr.EndToEnd.Harness;
 
 /// <summary>A test in the zone lab, which needs more programs than a <see cref="RealFactAttribute"/>.</summary>
-internal sealed class LabFactAttribute() : RealFactAttribute(Programs)
+internal class LabFactAttribute() : RealFactAttribute(Programs)
 {
     private static readonly string[] Programs = ["ip", "tc", "nsenter"];
 

@@ -15,20 +15,23 @@ internal sealed partial class Machine
     private readonly string? _namespace;
     private int _port = FirstPort - 1;
 
-    private Machine(string address, string? networkNamespace) => (Address, _namespace) = (address, networkNamespace);
+    private Machine(IPAddress ip, string? networkNamespace) => (Ip, _namespace) = (ip, networkNamespace);
 
     /// <summary>This machine.</summary>
-    public static Machine Local { get; } = new("127.0.0.1", null);
+    public static Machine Local { get; } = new(IPAddress.Loopback, null);
 
     /// <summary>The address at which others reach it.</summary>
-    public string Address { get; }
+    public IPAddress Ip { get; }
+
+    /// <summary><see cref="Ip"/> as a URL has it, which is in brackets if it is one of IPv6.</summary>
+    public string Address => Ip.AddressFamily == AddressFamily.InterNetworkV6 ? $"[{Ip}]" : Ip.ToString();
 
     private string NamespacePath => $"/run/netns/{_namespace}";
 
     /// <summary>The machine that a network namespace is.</summary>
     /// <param name="address">Its address.</param>
     /// <param name="networkNamespace">The namespace's name for <c>ip netns</c>.</param>
-    public static Machine InNamespace(string address, string networkNamespace) => new(address, networkNamespace);
+    public static Machine InNamespace(string address, string networkNamespace) => new(IPAddress.Parse(address), networkNamespace);
 
     /// <summary>A port that nobody listens on, each handed out once.</summary>
     public int NextPort() => _namespace is null ? FreePorts.Next() : Interlocked.Increment(ref _port);
@@ -67,7 +70,7 @@ internal sealed partial class Machine
         var socket = await CreateSocketAsync();
         try
         {
-            socket.Bind(new IPEndPoint(IPAddress.Parse(Address), port));
+            socket.Bind(new IPEndPoint(Ip, port));
             return socket;
         }
         catch
@@ -82,7 +85,7 @@ internal sealed partial class Machine
     {
         try
         {
-            using var socket = await ConnectAsync(IPEndPoint.Parse($"{Address}:{port}"));
+            using var socket = await ConnectAsync(new IPEndPoint(Ip, port));
             return true;
         }
         catch (SocketException)
@@ -108,7 +111,14 @@ internal sealed partial class Machine
                     }
                 }
 
-                created.SetResult(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true });
+                // Loopback is 127.0.0.1 on machines of either family.
+                var socket = new Socket(Ip.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+                if (Ip.AddressFamily == AddressFamily.InterNetworkV6)
+                {
+                    socket.DualMode = true;
+                }
+
+                created.SetResult(socket);
             }
             catch (Exception e) when (e is IOException or SocketException or UnauthorizedAccessException)
             {

@@ -3,7 +3,7 @@ namespace SpegelDapr.EndToEnd.Harness;
 /// <summary>A test that runs real programs. It is skipped where one is missing, with its name, but never under CI=true.</summary>
 internal class RealFactAttribute : FactAttribute
 {
-    private static readonly string[] Programs = ["containerd", "ctr", "docker-registry", "skopeo", .. Backend.Programs];
+    private static readonly string[] Programs = [ContainerdRelease.Daemon, ContainerdRelease.Ctr, "docker-registry", "skopeo", .. Backend.Programs];
 
     public RealFactAttribute()
         : this([])

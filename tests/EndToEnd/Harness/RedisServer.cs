@@ -16,7 +16,7 @@ internal sealed class RedisServer(TestDirectory directory, Machine? on = null) :
             "redis",
             directory.Sub("redis"),
             "redis-server",
-            ["--port", Port.ToString(CultureInfo.InvariantCulture), "--bind", _machine.Address, "--protected-mode", "no", "--save", "", "--appendonly", "no"],
+            ["--port", Port.ToString(CultureInfo.InvariantCulture), "--bind", _machine.Ip.ToString(), "--protected-mode", "no", "--save", "", "--appendonly", "no"],
             on: _machine);
         await _machine.ListensAsync("Redis", Port);
     }

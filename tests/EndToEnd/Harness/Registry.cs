@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.EndToEnd.Harness;
@@ -16,6 +17,9 @@ internal sealed class Registry(TestDirectory directory, Machine? on = null) : IA
     public int Port { get; } = (on ?? Machine.Local).NextPort();
 
     public Uri Address => new($"http://{Machine.Address}:{Port}/");
+
+    /// <summary>Where programs of its own machine reach it that know no IPv6.</summary>
+    public string LocalAuthority => Machine.Ip.AddressFamily == AddressFamily.InterNetworkV6 ? $"127.0.0.1:{Port}" : Address.Authority;
 
     /// <summary>How many GETs of blobs it has answered since it started.</summary>
     public int BlobRequests => RequestLines.Count(line => line.Contains("GET /v2/", StringComparison.Ordinal) && line.Contains("/blobs/", StringComparison.Ordinal));
@@ -38,7 +42,7 @@ internal sealed class Registry(TestDirectory directory, Machine? on = null) : IA
               delete:
                 enabled: true
             http:
-              addr: {Machine.Address}:{Port}
+              addr: {(Machine.Ip.AddressFamily == AddressFamily.InterNetworkV6 ? "" : Machine.Address)}:{Port}
             """);
         _server = ExternalProcess.Start("registry", directory.Path, "docker-registry", ["serve", config], on: Machine);
         await Eventually.HoldsAsync("the registry answers", async () =>

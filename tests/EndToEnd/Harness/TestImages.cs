@@ -64,7 +64,7 @@ internal sealed class TestImages(TestDirectory directory, Registry registry)
                 "skopeo",
                 [
                     "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", .. asIndex ? ["--all"] : Array.Empty<string>(), .. asDocker ? ["--format", "v2s2"] : Array.Empty<string>(),
-                    "--digestfile", digestFile, $"oci:{path}:{Registry.Host}/{name}:1", $"docker://{registry.Address.Authority}/{name}:1",
+                    "--digestfile", digestFile, $"oci:{path}:{Registry.Host}/{name}:1", $"docker://{registry.LocalAuthority}/{name}:1",
                 ],
                 on: registry.Machine);
             return new TestImage($"{Registry.Host}/{name}:1", asDocker ? Digest.Parse((await File.ReadAllTextAsync(digestFile)).Trim()) : manifest.Digest, blobs);

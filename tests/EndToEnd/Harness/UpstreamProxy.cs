@@ -44,7 +44,7 @@ internal sealed class UpstreamProxy : IAsyncDisposable
     /// <summary>Breaks answers to a machine off, and answers its further requests so until <see cref="Heal"/>.</summary>
     /// <param name="machine">The machine.</param>
     /// <param name="answer">The answer; null for none, on connections that stay: so do those of answers under way.</param>
-    public void Strike(Machine machine, HttpStatusCode? answer) => _faults[IPAddress.Parse(machine.Address)] = new Fault(answer);
+    public void Strike(Machine machine, HttpStatusCode? answer) => _faults[machine.Ip] = new Fault(answer);
 
     /// <summary>Answers everybody again. Connections that hang are closed.</summary>
     public void Heal()

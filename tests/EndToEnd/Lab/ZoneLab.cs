@@ -30,23 +30,26 @@ internal sealed record LabZone(Location Location, int Nodes);
 /// </summary>
 internal sealed class ZoneLab : IAsyncDisposable
 {
-    /// <summary>The length of a packet's headers: Ethernet 14, IPv4 20, TCP with timestamps 32. How many bytes share a packet differs from run to run.</summary>
-    private const int Headers = 66;
-
     private readonly string _name;
 
-    private ZoneLab(string name, Cluster cluster) => (_name, Cluster) = (name, cluster);
+    /// <summary>
+    /// The length of a packet's headers: Ethernet 14, IPv4 20 or IPv6 40, TCP with timestamps 32. How many bytes share a packet differs from run to run.
+    /// </summary>
+    private readonly int _headers;
+
+    private ZoneLab(string name, Cluster cluster, bool isIPv6) => (_name, Cluster, _headers) = (name, cluster, isIPv6 ? 86 : 66);
 
     public Cluster Cluster { get; }
 
     /// <summary>Builds the network and starts everything.</summary>
     /// <param name="zones">The zones.</param>
     /// <param name="isIsolated">Whether resolvers reach no other zone than their own.</param>
+    /// <param name="isIPv6">Whether the machines have addresses of IPv6 alone.</param>
     /// <param name="settings">What the environment of all services says.</param>
-    public static async Task<ZoneLab> StartAsync(IReadOnlyList<LabZone> zones, bool isIsolated, IReadOnlyDictionary<string, string> settings)
+    public static async Task<ZoneLab> StartAsync(IReadOnlyList<LabZone> zones, bool isIsolated, bool isIPv6, IReadOnlyDictionary<string, string> settings)
     {
         var lines = (await ScriptAsync(
-            ["up", "--owner", Environment.ProcessId.ToString(CultureInfo.InvariantCulture), .. zones.Select(zone => $"{zone.Location.Zone}={zone.Nodes}")]))
+            ["up", "--owner", Environment.ProcessId.ToString(CultureInfo.InvariantCulture), .. isIPv6 ? ["--ipv6"] : Array.Empty<string>(), .. zones.Select(zone => $"{zone.Location.Zone}={zone.Nodes}")]))
             .Split('\n', StringSplitOptions.RemoveEmptyEntries);
         var name = lines[0];
         try
@@ -66,7 +69,7 @@ internal sealed class ZoneLab : IAsyncDisposable
                 Name = name,
                 Settings = new Dictionary<string, string>(Patience.Concat(settings)),
             };
-            return new ZoneLab(name, await Cluster.StartAsync(plan));
+            return new ZoneLab(name, await Cluster.StartAsync(plan), isIPv6);
         }
         catch
         {
@@ -95,7 +98,7 @@ internal sealed class ZoneLab : IAsyncDisposable
         long Payload(string direction)
         {
             var counted = counters.GetProperty(direction);
-            return counted.GetProperty("bytes").GetInt64() - (Headers * counted.GetProperty("packets").GetInt64());
+            return counted.GetProperty("bytes").GetInt64() - (_headers * counted.GetProperty("packets").GetInt64());
         }
 
         return new LinkBytes(Payload("rx"), Payload("tx"));

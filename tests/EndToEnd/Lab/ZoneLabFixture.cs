@@ -23,11 +23,17 @@ public abstract class ZoneLabFixture : IAsyncLifetime
     /// <summary>Whether resolvers reach no other zone than their own.</summary>
     private protected virtual bool IsIsolated => false;
 
+    /// <summary>Whether the machines have addresses of IPv6 alone.</summary>
+    private protected virtual bool IsIPv6 => false;
+
+    /// <summary>Whether its tests can run here.</summary>
+    private protected virtual bool CanRun => LabFactAttribute.CanRun;
+
     public async Task InitializeAsync()
     {
-        if (LabFactAttribute.CanRun)
+        if (CanRun)
         {
-            _lab = await ZoneLab.StartAsync(Zones, IsIsolated, Settings);
+            _lab = await ZoneLab.StartAsync(Zones, IsIsolated, IsIPv6, Settings);
             await PrepareAsync();
         }
     }

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using Microsoft.Extensions.Options;
+using SpegelDapr.Blob;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Unit.Blob;
@@ -120,6 +121,41 @@ public sealed class ModeTests : BlobTests
         Assert.Equal(HttpStatusCode.OK, await AskAsPeerAsync(node, "eu/a/peer"));
     }
 
+    /// <summary>A listener for both families sees an IPv4 address as one of IPv6, and an event may write it so.</summary>
+    [Theory]
+    [InlineData("[::1]", "[::1]", "http://[::1]:5000", HttpStatusCode.OK)]
+    [InlineData("[::1]", "[::1]", "http://[0:0:0:0:0:0:0:1]:5000", HttpStatusCode.OK)]
+    [InlineData("[::1]", "[::1]", "http://[fd00::1]:5000", HttpStatusCode.Forbidden)]
+    [InlineData("*", "[::1]", "http://127.0.0.1:5000", HttpStatusCode.Forbidden)]
+    [InlineData("*", "127.0.0.1", "http://127.0.0.1:5000", HttpStatusCode.OK)]
+    [InlineData("*", "127.0.0.1", "http://[::ffff:127.0.0.1]:5000", HttpStatusCode.OK)]
+    [InlineData("*", "127.0.0.1", "http://[::ffff:127.0.0.2]:5000", HttpStatusCode.Forbidden)]
+    public async Task A_peer_is_known_by_its_address_of_either_family(string listener, string asked, string address, HttpStatusCode answer)
+    {
+        var port = Loopback.FreeUri().Port;
+        var node = await NodeAsync(("Zones:Mode", "isolated"), ("Blob:Url", $"http://{listener}:{port}"));
+        Resolver.Knows(Identity("peer", "eu/a", address));
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri($"http://{asked}:{port}/v2/app/blobs/{node.Keep(_content)}"));
+        request.Headers.Add(SpegelHeaders.Peer, "eu/a/peer");
+
+        using var response = await node.Http.SendAsync(request);
+
+        Assert.Equal(answer, response.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("fd00::1", "fd00::1/128", "fd00::1")]
+    [InlineData("10.1.2.3", "10.1.2.3/32", "10.1.2.3")]
+    [InlineData("fd00::/64", "fd00::/64", "fd00::ffff")]
+    public void A_client_is_an_address_or_a_network(string client, string network, string inside)
+    {
+        var options = new BlobOptions { Clients = { client } };
+
+        Assert.Empty(options.Problems());
+        Assert.Equal(IPNetwork.Parse(network), Assert.Single(options.ClientNetworks()));
+        Assert.True(Assert.Single(options.ClientNetworks()).Contains(IPAddress.Parse(inside)));
+    }
+
     [Theory]
     [InlineData("eu/b/peer", "eu/b", "http://127.0.0.1:5000")]
     [InlineData("eu/a/unknown", "eu/a", "http://127.0.0.1:5000")]
@@ -215,6 +251,7 @@ public sealed class ModeTests : BlobTests
     [InlineData("Zones:Prices:CrossRegion", "-1")]
     [InlineData("Zones:Prices:Second", "0")]
     [InlineData("Blob:Clients:0", "10.0.0.1/33")]
+    [InlineData("Blob:Clients:0", "fd00::/129")]
     public async Task A_wrong_setting_is_named_at_start(string key, string value)
     {
         var failure = await Assert.ThrowsAsync<OptionsValidationException>(() => NodeAsync((key, value)));

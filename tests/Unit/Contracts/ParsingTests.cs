@@ -172,6 +172,22 @@ public class ParsingTests
     public void A_blob_address_is_a_scheme_a_host_and_a_port(string text, string address) => Assert.Equal(address, BlobAddress.Parse(text).ToString());
 
     [Theory]
+    [InlineData("http://fd00::1:5000", "http://[fd00::1]:5000")]
+    [InlineData("http://fd00:1:2:3:4:5:6:7:5000", "http://[fd00:1:2:3:4:5:6:7]:5000")]
+    [InlineData("http://[fd00::1]:5000", "http://[fd00::1]:5000")]
+    [InlineData("http://10.0.0.1:5000", "http://10.0.0.1:5000")]
+    [InlineData("http://node-1:5000", "http://node-1:5000")]
+    [InlineData("http://fd00:1:2:3:4:5:6:7", null)]
+    [InlineData("http://fd00::1:5000/path", null)]
+    [InlineData("fd00::1:5000", null)]
+    [InlineData("http://:5000", null)]
+    [InlineData("http://::", null)]
+    [InlineData("", null)]
+    [InlineData(null, null)]
+    public void A_blob_address_that_is_set_may_lack_the_brackets_of_IPv6(string? text, string? address) =>
+        Assert.Equal(address, BlobAddress.TryParseSetting(text, out var parsed) ? parsed.ToString() : null);
+
+    [Theory]
     [InlineData("10.0.0.1:5000")]
     [InlineData("//10.0.0.1:5000")]
     [InlineData("ftp://10.0.0.1")]
@@ -183,6 +199,9 @@ public class ParsingTests
     [InlineData("http://10.0.0.1:5000?query")]
     [InlineData("http://10.0.0.1:5000#fragment")]
     [InlineData("http://0.\u202e-example:5000")]
+    [InlineData("http://fd00::1:5000")]
+    [InlineData("http://[fe80::1%25eth0]:5000")]
+    [InlineData("http://[fd00::1%251]:5000")]
     [InlineData("http://user@10.0.0.1:5000")]
     [InlineData("http://user:password@10.0.0.1:5000")]
     public void Anything_more_is_no_blob_address(string text) => Assert.False(BlobAddress.TryParse(text, out _));

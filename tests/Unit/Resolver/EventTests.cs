@@ -407,6 +407,8 @@ public sealed class EventTests : IDisposable
     [InlineData("http://[fe80::1]:5000", "DROP")]
     [InlineData("http://[ff02::1]:5000", "DROP")]
     [InlineData("http://[::ffff:169.254.169.254]:80", "DROP")]
+    [InlineData("http://[fd00:ec2::254]", "DROP")]
+    [InlineData("http://[fd20:ce::254]", "DROP")]
     [InlineData("http://127.0.0.1:5000", "SUCCESS")]
     [InlineData("http://169.253.0.1:5000", "SUCCESS")]
     [InlineData("http://223.255.255.255:5000", "SUCCESS")]
