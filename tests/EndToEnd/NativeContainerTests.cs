@@ -87,8 +87,7 @@ public sealed class NativeContainerTests : IAsyncLifetime, IDisposable
 
     private Task ReadsContainerdAsync(Uri telemetry, bool reads) => Eventually.HoldsAsync(
         $"discovery {(reads ? "reads" : "does not read")} containerd",
-        async () => (await _http.GetStringAsync(new Uri(telemetry, "metrics"))).Split('\n').Any(line =>
-            line.StartsWith("spegel_dapr_discovery_source_readable{", StringComparison.Ordinal) && line.Contains($"}} {(reads ? 1 : 0)} ", StringComparison.Ordinal)));
+        async () => await Metrics.SumAsync(_http, telemetry, "spegel_dapr_discovery_source_readable") == (reads ? 1 : 0));
 
     private Dictionary<string, string> Settings(params (string Name, string Value)[] more) =>
         new[]
