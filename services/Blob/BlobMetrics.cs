@@ -32,10 +32,11 @@ internal sealed class BlobMetrics
     private readonly Counter<long> _resumed;
     private readonly Counter<long> _hedged;
     private readonly Counter<long> _denied;
+    private readonly Meter _meter;
 
     public BlobMetrics(IMeterFactory meters)
     {
-        var meter = meters.Create("SpegelDapr.Blob");
+        var meter = _meter = meters.Create("SpegelDapr.Blob");
         _served = meter.CreateCounter<long>("spegel_dapr.blob.served", "By", "Bytes of content sent, by the tier they came from.");
         _relayed = meter.CreateCounter<long>(
             "spegel_dapr.blob.relayed", "By", "Bytes sent, among the others, that a node of the zone was still downloading: this one, or the one they came from.");
@@ -55,6 +56,10 @@ internal sealed class BlobMetrics
         _hedged = meter.CreateCounter<long>("spegel_dapr.blob.hedged", "{request}", "Further peers asked because the first was slow.");
         _denied = meter.CreateCounter<long>("spegel_dapr.blob.denied", "{request}", "Requests from outside a closed boundary, which were refused.");
     }
+
+    /// <summary>Has it observed whether something else than this mirror answers at the mirror's address.</summary>
+    public void ObserveMirrorAddress(Func<bool> isTaken) => _meter.CreateObservableGauge(
+        "spegel_dapr.blob.mirror_address_taken", () => isTaken() ? 1 : 0, description: "1 while something else answers where the node's containerd looks for the mirror, else 0.");
 
     public void Served(long bytes, Tier tier, ContentKind kind, bool toPeer, bool isRelayed = false)
     {

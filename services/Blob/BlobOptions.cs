@@ -1,4 +1,5 @@
 using System.Net;
+using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Blob;
@@ -11,6 +12,12 @@ public sealed class BlobOptions : IValidatedOptions
 
     /// <summary>Where the mirror listens: <c>http://address:port</c>; <c>*</c> is every address of the machine.</summary>
     public string Url { get; set; } = "";
+
+    /// <summary>
+    /// Where the node's containerd reaches the mirror, if that is another address than the listener's: a pod's host port. What answers there is looked at,
+    /// and is to be this mirror. Empty: nothing is looked at.
+    /// </summary>
+    public string MirrorAddress { get; set; } = "";
 
     /// <summary>The directory that holds <c>blobs/&lt;algorithm&gt;/&lt;hex&gt;</c>: containerd's store or an OCI layout.</summary>
     public string ContentPath { get; set; } = "/var/lib/containerd/io.containerd.content.v1.content";
@@ -62,6 +69,11 @@ public sealed class BlobOptions : IValidatedOptions
         if (string.IsNullOrWhiteSpace(ContentPath))
         {
             yield return $"Blob:ContentPath is empty: give the directory that holds blobs/, such as {new BlobOptions().ContentPath}.";
+        }
+
+        if (MirrorAddress.Length > 0 && !BlobAddress.TryParse(MirrorAddress, out _))
+        {
+            yield return $"Blob:MirrorAddress is '{MirrorAddress}': give {BlobAddress.Form}, at which the node's containerd reaches the mirror, or nothing.";
         }
 
         (string Name, TimeSpan Value)[] budgets =

@@ -77,6 +77,8 @@ public static class BlobService
         builder.Services.AddSingleton<ExplainEndpoint>();
         builder.Services.AddSingleton<TransferSlots>();
         builder.Services.AddSingleton<MirrorEndpoint>();
+        builder.Services.AddHostedService<MirrorAddressWatch>();
+        builder.Services.AddSingleton<ContentReadableCheck>();
         builder.Services.AddHealthChecks().AddCheck<ContentReadableCheck>("content", tags: [ServiceDefaultsExtensions.ReadyTag]);
 
         var app = builder.Build();

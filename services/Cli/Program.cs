@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
+using Grpc.Core;
 using SpegelDapr.Cli;
 using SpegelDapr.Cli.Components;
 using SpegelDapr.Cli.Demo;
@@ -13,19 +15,23 @@ var root = new RootCommand("Zone-aware image distribution for Kubernetes: try it
     ExplainCommand.Create(),
     ConfigureCommand.Create(),
     CleanupCommand.Create(),
+    WaitCommand.Create(),
     ComponentsCommand.Create(),
 };
 
 using var stop = new CancellationTokenSource();
-Console.CancelKeyPress += (_, e) =>
+using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+
+void Stop(PosixSignalContext signal)
 {
-    e.Cancel = true;
+    signal.Cancel = true;
     stop.Cancel();
-};
+}
 
 try
 {
-    return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }, stop.Token);
+    return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, stop.Token);
 }
 catch (UserErrorException e)
 {
@@ -35,4 +41,10 @@ catch (UserErrorException e)
 catch (OperationCanceledException) when (stop.IsCancellationRequested)
 {
     return 130;
+}
+catch (Exception e) when (e is OperationCanceledException or TimeoutException or IOException or UnauthorizedAccessException or HttpRequestException or RpcException)
+{
+    // The world outside, and no error of the program's: a trace would help nobody.
+    await Console.Error.WriteLineAsync((e is OperationCanceledException ? $"No answer in time: {e.Message}" : e.Message).ReplaceLineEndings(" "));
+    return 1;
 }

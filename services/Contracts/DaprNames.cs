@@ -47,6 +47,6 @@ public static class SpegelHeaders
     /// <summary>On an answer: the <see cref="Contracts.Tier"/> its bytes come from.</summary>
     public const string Tier = "Spegel-Dapr-Tier";
 
-    /// <summary>On an answer: the name of the node its bytes come from.</summary>
+    /// <summary>On an answer: the name of the node its bytes come from. To <c>/v2/</c>, which has no content, and on a refusal: that of the node that answers.</summary>
     public const string Holder = "Spegel-Dapr-Holder";
 }

@@ -35,6 +35,13 @@ internal sealed class DiscoveryMetrics
             "spegel_dapr.discovery.source_readable", () => isSourceReadable() ? 1 : 0, description: "1 while the node's content can be read, else 0");
     }
 
+    /// <summary>Has the number of problems of the node's setup observed, while it is known.</summary>
+    public void Observe(Func<int?> setupProblems) => _meter.CreateObservableGauge(
+        "spegel_dapr.discovery.node_setup_problems",
+        () => setupProblems() is { } count ? [new Measurement<long>(count)] : Array.Empty<Measurement<long>>(),
+        "{problem}",
+        "What keeps the node's containerd from using the mirror, as seen when the pod started");
+
     /// <summary>An event has been published.</summary>
     public void Published(string type) => _events.Add(1, new KeyValuePair<string, object?>("type", type));
 

@@ -40,9 +40,14 @@ public static class DiscoveryService
         builder.Services.AddSingleton<EventPublisher>();
         builder.Services.AddSingleton<Announcer>();
         builder.Services.AddHostedService(services => services.GetRequiredService<Announcer>());
-        builder.Services.AddHealthChecks().AddCheck<ContentReadyCheck>("content", tags: [ServiceDefaultsExtensions.ReadyTag]);
+        builder.Services.AddSingleton<NodeSetupProblems>();
+        builder.Services.AddHealthChecks()
+            .AddCheck<ContentReadyCheck>("content", tags: [ServiceDefaultsExtensions.ReadyTag])
+            .AddCheck<EventPublisher>("publishing", tags: [ServiceDefaultsExtensions.ReadyTag])
+            .AddCheck<NodeSetupProblems>("node-setup", tags: [ServiceDefaultsExtensions.ReadyTag]);
 
         var app = builder.Build();
+        _ = app.Services.GetRequiredService<NodeSetupProblems>();
         app.UseTelemetry();
         app.UseAppApiToken();
         app.MapSync();

@@ -10,6 +10,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using OpenTelemetry.Metrics;
@@ -63,7 +64,7 @@ public static class ServiceDefaultsExtensions
                 {
                     endpoints.MapPrometheusScrapingEndpoint("/metrics");
                     endpoints.MapHealthChecks("/healthz", new HealthCheckOptions { Predicate = _ => false });
-                    endpoints.MapHealthChecks("/readyz", new HealthCheckOptions { Predicate = check => check.Tags.Contains(ReadyTag) });
+                    endpoints.MapHealthChecks("/readyz", new HealthCheckOptions { Predicate = check => check.Tags.Contains(ReadyTag), ResponseWriter = WriteAsync });
                 }));
         return app;
     }
@@ -86,6 +87,14 @@ public static class ServiceDefaultsExtensions
         console.UseUtcTimestamp = true;
     });
 
+    /// <summary>The state in the first line, and a line for each check that has something to say.</summary>
+    private static Task WriteAsync(HttpContext context, HealthReport report)
+    {
+        var said = report.Entries.Where(entry => entry.Value.Description is not null).Select(entry => $"{entry.Key}: {entry.Value.Description!.ReplaceLineEndings(" ")}");
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        return context.Response.WriteAsync(string.Join('\n', said.Prepend($"{report.Status}")) + "\n", context.RequestAborted);
+    }
+
     /// <summary>Otherwise Kestrel would read up to 30 MB that nobody looks at.</summary>
     private static Task TakeNoBodyAsync(HttpContext context, RequestDelegate next)
     {
@@ -104,11 +113,15 @@ public static class ServiceDefaultsExtensions
 
     private const string TelemetryUrlKey = "Telemetry:Url";
 
-    /// <summary>A line for each request is for whoever asks for it (<c>Logging__LogLevel__Microsoft.AspNetCore=Information</c>).</summary>
+    /// <summary>
+    /// A line for each request is for whoever asks for it (<c>Logging__LogLevel__Microsoft.AspNetCore=Information</c>), and one for each probe of what
+    /// is not ready: what a check waits for is logged where it is waited for, once.
+    /// </summary>
     private static readonly Dictionary<string, string?> DefaultLogLevels = new()
     {
         ["Logging:LogLevel:Default"] = "Information",
         ["Logging:LogLevel:Microsoft.AspNetCore"] = "Warning",
+        ["Logging:LogLevel:Microsoft.Extensions.Diagnostics.HealthChecks"] = "None",
         ["Logging:LogLevel:Polly"] = "Warning",
         ["Logging:LogLevel:System.Net.Http"] = "Warning",
     };

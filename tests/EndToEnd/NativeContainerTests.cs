@@ -57,41 +57,47 @@ public sealed class NativeContainerTests : IAsyncLifetime, IDisposable
     }
 
     [NativeFact]
-    public async Task Discovery_needs_a_new_start_when_containerd_has_a_new_socket()
+    public async Task Discovery_finds_a_containerd_that_starts_anew_where_it_sees_the_sockets_directory()
     {
-        // Its liveness probe asks whether it is ready, so the kubelet sees to that.
-        await using (await StartDiscoveryAsync("first"))
-        {
-            await BecomesAsync("discovery is ready", HttpStatusCode.OK, "readyz");
-            await _containerd.StopAsync();
-            await _containerd.StartAsync();
-            await BecomesAsync("discovery is not ready", HttpStatusCode.ServiceUnavailable, "readyz");
-        }
+        var other = new Uri($"http://127.0.0.1:{FreePorts.Next()}/");
+        await using var byDirectory = await StartDiscoveryAsync("by-directory", Path.GetDirectoryName(_containerd.Socket)!, _telemetry);
+        await using var bySocket = await StartDiscoveryAsync("by-socket", _containerd.Socket, other);
+        await ReadsContainerdAsync(_telemetry, reads: true);
+        await ReadsContainerdAsync(other, reads: true);
 
-        await using (await StartDiscoveryAsync("second"))
-        {
-            await BecomesAsync("discovery is ready again", HttpStatusCode.OK, "readyz");
-        }
+        await _containerd.StopAsync();
+        await ReadsContainerdAsync(_telemetry, reads: false);
+        await ReadsContainerdAsync(other, reads: false);
+        await _containerd.StartAsync();
+
+        await ReadsContainerdAsync(_telemetry, reads: true);
+        // That is why: the file that it has mounted is that of the containerd before.
+        await ReadsContainerdAsync(other, reads: false);
     }
 
-    private Task<NativeContainer> StartDiscoveryAsync(string name) => NativeContainer.StartAsync(
+    private Task<NativeContainer> StartDiscoveryAsync(string name, string socketMount, Uri telemetry) => NativeContainer.StartAsync(
         "Discovery",
         _directory.Sub(name),
-        new Dictionary<string, bool> { [_containerd.Socket] = true, [_containerd.ContentPath] = false },
+        new Dictionary<string, bool> { [socketMount] = false, [_containerd.ContentPath] = false },
         Settings(
             ("App__Url", $"http://127.0.0.1:{FreePorts.Next()}"),
+            ("Telemetry__Url", telemetry.ToString()),
             ("Containerd__Socket", _containerd.Socket),
             ("Containerd__ContentPath", _containerd.ContentPath)));
 
+    private Task ReadsContainerdAsync(Uri telemetry, bool reads) => Eventually.HoldsAsync(
+        $"discovery {(reads ? "reads" : "does not read")} containerd",
+        async () => await Metrics.SumAsync(_http, telemetry, "spegel_dapr_discovery_source_readable") == (reads ? 1 : 0));
+
     private Dictionary<string, string> Settings(params (string Name, string Value)[] more) =>
-        new(more.Select(setting => KeyValuePair.Create(setting.Name, setting.Value)))
+        new[]
         {
-            ["Node__Name"] = "node-1",
-            ["Node__Address"] = _mirror.ToString().TrimEnd('/'),
-            ["Telemetry__Url"] = _telemetry.ToString(),
-            ["DAPR_HTTP_PORT"] = "1",
-            ["DAPR_GRPC_PORT"] = "1",
-        };
+            ("Node__Name", "node-1"),
+            ("Node__Address", _mirror.ToString().TrimEnd('/')),
+            ("Telemetry__Url", _telemetry.ToString()),
+            ("DAPR_HTTP_PORT", "1"),
+            ("DAPR_GRPC_PORT", "1"),
+        }.Concat(more).GroupBy(setting => setting.Item1).ToDictionary(setting => setting.Key, setting => setting.Last().Item2);
 
     private Task BecomesAsync(string what, HttpStatusCode status, string path) => Eventually.HoldsAsync(what, async () =>
     {

@@ -56,7 +56,8 @@ public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
     public async Task Pulls_ask_the_mirror_first_and_then_the_registry_until_cleanup()
     {
         await _containerd.StartAsync();
-        await ConfigureAsync("--registry", Registry.Host);
+        await ConfigureAsync("--registry", Registry.Host, "--content-path", _containerd.ContentPath, "--containerd-config", _containerd.ConfigFile, "--problems", _directory.File("problems"));
+        Assert.Empty(await File.ReadAllTextAsync(_directory.File("problems")));
 
         var image = await PullNewAsync(Registry.Host);
 
@@ -139,7 +140,7 @@ public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
         await File.AppendAllTextAsync(_containerd.ConfigFile, $"{(ContainerdRelease.IsSecond ? "" : SnapshotsTable)}  discard_unpacked_layers = true\n");
         await _containerd.StartAsync();
 
-        var told = await CriStatus.ReadAsync(_containerd.Socket, CancellationToken.None);
+        var told = await CriStatus.ReadAsync(_containerd.Socket, TimeProvider.System, TextWriter.Null, CancellationToken.None);
         var read = ContainerdConfigFile.Read(_containerd.ConfigFile, told.Number);
 
         Assert.Equal("containerd", told.Runtime);
@@ -199,10 +200,31 @@ public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
     }
 
     [RealFact]
+    public async Task A_containerd_that_answers_late_is_waited_for()
+    {
+        await _containerd.StartAsync();
+        _containerd.Freeze();
+
+        await using var configure = ExternalProcess.Start(
+            "configure",
+            _directory.Path,
+            "dotnet",
+            [Program, "configure", "--certs-d", _containerd.Hosts, "--mirror", "http://127.0.0.1:5000", "--registry", "ghcr.io", "--containerd-sock", _containerd.Socket]);
+        await Eventually.HoldsAsync("it says that it waits", () => configure.Output.Contains("does not answer yet", StringComparison.Ordinal));
+        Assert.False(Directory.Exists(Path.Combine(_containerd.Hosts, "ghcr.io")));
+        _containerd.Thaw();
+
+        await Eventually.HoldsAsync("it ends", () => configure.HasExited);
+        Assert.Contains("✓ containerd is ", configure.Output, StringComparison.Ordinal);
+        Assert.Single(configure.Output.Split('\n'), line => line.Contains("does not answer yet", StringComparison.Ordinal));
+        Assert.True(File.Exists(Path.Combine(_containerd.Hosts, "ghcr.io", "hosts.toml")));
+    }
+
+    [RealFact]
     public async Task A_mirror_that_this_containerd_could_not_read_is_refused_before_anything_is_written()
     {
         await _containerd.StartAsync();
-        var isRead = (await CriStatus.ReadAsync(_containerd.Socket, CancellationToken.None)).Number >= new Version(2, 0);
+        var isRead = (await CriStatus.ReadAsync(_containerd.Socket, TimeProvider.System, TextWriter.Null, CancellationToken.None)).Number >= new Version(2, 0);
         var before = Directory.GetFileSystemEntries(_containerd.Hosts);
 
         var (exitCode, output) = await ExternalProcess.TryRunAsync(

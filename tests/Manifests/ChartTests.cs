@@ -106,6 +106,7 @@ public sealed class ChartTests : IDisposable
         Assert.Equal("1000000", blob["Resolver__MaxHoldersPerKey"]);
         Assert.Equal("Debug", blob["Logging__LogLevel__Default"]);
         Assert.Equal("/run/k3s/containerd/containerd.sock", rendered.Environment(containers["discovery"])["Containerd__Socket"]);
+        Assert.Equal(["/run/k3s/containerd"], containers["discovery"].VolumeMounts.Where(mount => mount.Name == "containerd-run").Select(mount => mount.MountPath));
         Assert.All(rendered.Pods, pod => Assert.Equal("tracing", pod.Pod.Metadata.Annotations["dapr.io/config"]));
         Assert.Single(rendered.All<PodMonitor>());
         var store = Assert.Single(rendered.All<DaprComponent>(), component => component.Metadata.Name == "holder-store").Spec.Metadata;

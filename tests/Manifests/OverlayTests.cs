@@ -139,8 +139,10 @@ public sealed class OverlayTests
         foreach (var (pod, container) in rendered.Containers)
         {
             var mounts = (container.VolumeMounts ?? []).ToDictionary(mount => mount, mount => pod.Volumes.Single(volume => volume.Name == mount.Name).HostPath);
-            Assert.Equal(container.Name is "discovery" or "configure", mounts.Values.Any(path => path.Type == "Socket"));
-            Assert.All(mounts, mount => Assert.True(mount.Key.ReadOnlyProperty == true || mount.Value.Type == "Socket" || container.Name == "configure"));
+            var sees = mounts.Where(mount => mount.Value is { } host && "/run/containerd/containerd.sock".StartsWith(host.Path + "/", StringComparison.Ordinal)).ToList();
+            // Its directory, at the same place: the socket itself would be the one of the containerd that made it.
+            Assert.Equal(container.Name is "discovery" or "configure" ? [("/run/containerd", "/run/containerd")] : [], sees.Select(mount => (mount.Key.MountPath, mount.Value.Path)));
+            Assert.All(mounts, mount => Assert.True(mount.Key.ReadOnlyProperty == true || (container.Name == "configure" && mount.Value?.Path is null or "/etc/containerd/certs.d")));
             Assert.All(container.Ports ?? [], port => Assert.True(port.HostPort is null || container.Name == "blob"));
             if (container.Name == "blob")
             {
@@ -237,7 +239,11 @@ public sealed class OverlayTests
             Assert.Contains(rendered.Options<BlobOptions>(blob).Clients, client => client == Rendered.HostAddress.ToString());
             var port = Assert.Single(blob.Ports, port => port.HostPort is not null);
             Assert.Equal(BlobPort, port.ContainerPort);
+            Assert.Equal($"http://{Rendered.HostAddress}:{port.HostPort}", rendered.Options<BlobOptions>(blob).MirrorAddress);
             var configure = Assert.Single(pod.InitContainers);
+            Assert.Contains("--node=worker-1", configure.Args.Select(argument => Rendered.Expand(argument, rendered.Environment(configure))));
+            var discovery = pod.Containers.Single(container => container.Name == "discovery");
+            Assert.Contains($"--problems={rendered.Environment(discovery)["Discovery__ProblemsPath"]}", configure.Args);
             Assert.Contains($"--mirror=http://{Rendered.HostAddress}:{port.HostPort}", configure.Args.Select(argument => Rendered.Expand(argument, rendered.Environment(configure))));
         }
     }
@@ -264,17 +270,18 @@ public sealed class OverlayTests
 
     [KubectlTheory]
     [MemberData(nameof(Overlays))]
-    public async Task Accounts_may_read_nodes_and_nothing_else(string overlay)
+    public async Task Accounts_may_read_nodes_and_say_on_one_what_is_wrong_and_nothing_else(string overlay)
     {
         var rendered = await Rendered.KustomizeAsync(overlay);
         foreach (var (_, pod) in rendered.Pods)
         {
+            var isNode = pod.Metadata.Labels[Component] == "node";
             var account = Assert.Single(rendered.All<V1ServiceAccount>(), account => account.Metadata.Name == pod.Spec.ServiceAccountName);
             var binding = Assert.Single(rendered.All<V1ClusterRoleBinding>(), binding => binding.Subjects.Any(subject => subject.Name == account.Metadata.Name));
-            var rule = Assert.Single(Assert.Single(rendered.All<V1ClusterRole>(), role => role.Metadata.Name == binding.RoleRef.Name).Rules);
-            Assert.Equal([""], rule.ApiGroups);
-            Assert.Equal(["nodes"], rule.Resources);
-            Assert.Equal(pod.Metadata.Labels[Component] == "node" ? ["get"] : ["list", "watch"], rule.Verbs);
+            var rules = Assert.Single(rendered.All<V1ClusterRole>(), role => role.Metadata.Name == binding.RoleRef.Name).Rules;
+            Assert.All(rules, rule => Assert.Equal([""], rule.ApiGroups));
+            Assert.Equal(
+                isNode ? ["nodes: get", "events: create"] : ["nodes: list, watch"], rules.Select(rule => $"{string.Join(", ", rule.Resources)}: {string.Join(", ", rule.Verbs)}"));
         }
     }
 
@@ -322,14 +329,23 @@ public sealed class OverlayTests
         foreach (var container in rendered.Pods.SelectMany(pod => pod.Pod.Spec.Containers))
         {
             var telemetry = new Uri(rendered.Environment(container)["Telemetry__Url"].Replace('*', '0')).Port;
+            // Liveness is not readiness: a sidecar or a containerd that is away does not come back by a new start.
+            Assert.Equal(("/healthz", "/healthz", "/readyz"), (container.StartupProbe.HttpGet.Path, container.LivenessProbe.HttpGet.Path, container.ReadinessProbe.HttpGet.Path));
             foreach (var probe in new[] { container.StartupProbe, container.LivenessProbe, container.ReadinessProbe })
             {
                 Assert.Equal(telemetry, Assert.Single(container.Ports, port => port.Name == probe.HttpGet.Port).ContainerPort);
-                Assert.True(probe.HttpGet.Path is "/healthz" or "/readyz");
             }
 
             Assert.True(container.StartupProbe.PeriodSeconds * container.StartupProbe.FailureThreshold >= 600);
         }
+    }
+
+    [KubectlTheory]
+    [InlineData("cleanup")]
+    public async Task A_node_needs_no_image_for_it_but_our_own(string directory)
+    {
+        var images = (await Rendered.KustomizeAsync(directory)).Containers.Select(container => container.Container.Image).Distinct();
+        Assert.StartsWith("registry.example/spegel-dapr/cli:", Assert.Single(images), StringComparison.Ordinal);
     }
 
     [KubectlTheory]

@@ -48,6 +48,7 @@ internal sealed partial class PeerGuard(
         else
         {
             metrics.Denied();
+            context.Response.Headers[SpegelHeaders.Holder] = node.Value.Name;
             await OciError.OutsideBoundary.WriteAsync(context.Response);
         }
     }

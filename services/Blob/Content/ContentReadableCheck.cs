@@ -7,8 +7,10 @@ namespace SpegelDapr.Blob.Content;
 /// Ready when the content path can be read. The resolver's absence does not matter: then every answer is a prompt 404, which is what
 /// containerd needs in order to go upstream.
 /// </summary>
-internal sealed class ContentReadableCheck(IOptions<BlobOptions> options) : IHealthCheck
+internal sealed partial class ContentReadableCheck(IOptions<BlobOptions> options, ILogger<ContentReadableCheck> logger) : IHealthCheck
 {
+    private int _isUnreadable;
+
     /// <inheritdoc/>
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
@@ -16,11 +18,30 @@ internal sealed class ContentReadableCheck(IOptions<BlobOptions> options) : IHea
         try
         {
             _ = Directory.EnumerateFileSystemEntries(blobs).Any();
+            if (Interlocked.Exchange(ref _isUnreadable, 0) == 1)
+            {
+                Log.Readable(logger, blobs);
+            }
+
             return Task.FromResult(HealthCheckResult.Healthy());
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            if (Interlocked.Exchange(ref _isUnreadable, 1) == 0)
+            {
+                Log.Unreadable(logger, blobs, e.Message);
+            }
+
             return Task.FromResult(HealthCheckResult.Unhealthy($"{blobs} cannot be read: {e.Message}"));
         }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(LogLevel.Warning, "{Directory} cannot be read, so the mirror is not ready: {Reason}")]
+        public static partial void Unreadable(ILogger logger, string directory, string reason);
+
+        [LoggerMessage(LogLevel.Information, "{Directory} can be read")]
+        public static partial void Readable(ILogger logger, string directory);
     }
 }

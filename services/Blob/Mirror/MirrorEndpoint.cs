@@ -56,6 +56,7 @@ internal sealed partial class MirrorEndpoint(
         else if (MirrorRequest.IsBase(target))
         {
             context.Response.ContentType = "application/json";
+            context.Response.Headers[SpegelHeaders.Holder] = _node.ToString();
             context.Response.ContentLength = 2;
             await context.Response.WriteAsync("{}", context.RequestAborted);
         }

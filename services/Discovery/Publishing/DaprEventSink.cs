@@ -7,7 +7,7 @@ using SpegelDapr.ServiceDefaults;
 namespace SpegelDapr.Discovery.Publishing;
 
 /// <summary>Publishes through the sidecar, on the topic of the node's location.</summary>
-internal sealed class DaprEventSink(DaprClient dapr, IOptions<NodeOptions> node) : IEventSink
+internal sealed class DaprEventSink(DaprClient dapr, IOptions<NodeOptions> node, IConfiguration configuration) : IEventSink
 {
     /// <summary>The metadata by which the publisher sets the CloudEvent's type (dapr's pkg/runtime/pubsub/cloudevents.go).</summary>
     private const string TypeMetadata = "cloudevent.type";
@@ -27,7 +27,7 @@ internal sealed class DaprEventSink(DaprClient dapr, IOptions<NodeOptions> node)
         }
         catch (DaprException e)
         {
-            throw new EventNotTakenException(e.InnerException?.Message ?? e.Message, e);
+            throw new EventNotTakenException(SidecarFailure.Describe(e, configuration), e);
         }
     }
 }

@@ -1,13 +1,25 @@
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Discovery.Publishing;
 
 /// <summary>Publishes one event after the other, each until it has been taken: never lost, never skipped, perhaps twice.</summary>
-internal sealed partial class EventPublisher(IEventSink sink, DiscoveryMetrics metrics, TimeProvider time, ILogger<EventPublisher> logger)
+internal sealed partial class EventPublisher(IEventSink sink, DiscoveryMetrics metrics, TimeProvider time, ILogger<EventPublisher> logger) : IHealthCheck
 {
     private static readonly TimeSpan AttemptBudget = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan FirstRetryDelay = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestRetryDelay = TimeSpan.FromSeconds(2);
+
+    /// <summary>What the first event fails by; null before it has been tried.</summary>
+    private volatile string? _failure;
+    private volatile bool _hasPublished;
+
+    /// <summary>
+    /// Ready once an event has been taken, and from then on: what has never been announced is a node without a sidecar, and a rollout is not to go on with
+    /// those, while a sidecar that is gone for a while is no reason to call the node away.
+    /// </summary>
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) => Task.FromResult(
+        _hasPublished ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy(_failure ?? "nothing has been published yet"));
 
     /// <summary>Publishes an event; retries, ever more slowly, until it has been taken or <paramref name="cancellationToken"/> is cancelled.</summary>
     public async Task PublishAsync(LayerEvent layerEvent, CancellationToken cancellationToken)
@@ -26,10 +38,12 @@ internal sealed partial class EventPublisher(IEventSink sink, DiscoveryMetrics m
                     Log.Resumed(logger, away.TotalSeconds);
                 }
 
+                _hasPublished = true;
                 return;
             }
 
             metrics.PublishFailed();
+            _failure = failure;
             if (attempt == 1)
             {
                 Log.Failed(logger, layerEvent.Type, failure);

@@ -3,26 +3,29 @@ using Dapr.Client;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Resolver.Store;
 
 /// <summary>
-/// Waits for the sidecar and then checks that its state store can do what leases and holders rest on. The service is ready from then on; if the store
-/// cannot, it stops with one line that says so.
+/// Waits for the sidecar and then checks that its state store can do what leases and holders rest on. The service is ready from then on, also while the store
+/// is away: what is remembered is answered, and with all replicas unready Dapr would find none to ask. If the store cannot do it, the service stops with one
+/// line that says so.
 /// </summary>
-internal sealed partial class StoreCheck(DaprClient dapr, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<StoreCheck> logger)
+internal sealed partial class StoreCheck(
+    DaprClient dapr, IConfiguration configuration, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<StoreCheck> logger)
     : BackgroundService, IHealthCheck
 {
     private static readonly TimeSpan AttemptBudget = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AttemptInterval = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(10);
 
     private volatile bool _isReady;
+    private volatile string _waitingFor = "the Dapr sidecar has not been asked yet";
     private string? _problem;
 
     /// <inheritdoc/>
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) => Task.FromResult(
-        _isReady ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy("The Dapr sidecar has not answered yet."));
+        _isReady ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy(_waitingFor));
 
     /// <summary>Stops waiting.</summary>
     /// <exception cref="OptionsValidationException">The sidecar has no such store, so the service could not run.</exception>
@@ -49,12 +52,13 @@ internal sealed partial class StoreCheck(DaprClient dapr, IHostApplicationLifeti
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var started = time.GetTimestamp();
         var metadata = await ReadMetadataAsync(stoppingToken);
         _problem = Problem(metadata);
         if (_problem is null)
         {
             _isReady = true;
-            Log.Ready(logger, DaprNames.HolderStore);
+            Log.Ready(logger, time.GetElapsedTime(started).TotalSeconds, DaprNames.HolderStore);
         }
         else
         {
@@ -65,8 +69,7 @@ internal sealed partial class StoreCheck(DaprClient dapr, IHostApplicationLifeti
     /// <summary>Asks until the sidecar answers: it and its app start in any order.</summary>
     private async Task<DaprMetadata> ReadMetadataAsync(CancellationToken stopping)
     {
-        var logged = DateTimeOffset.MinValue;
-        while (true)
+        for (var isFirst = true; ; isFirst = false)
         {
             using var budget = CancellationTokenSource.CreateLinkedTokenSource(stopping);
             budget.CancelAfter(AttemptBudget);
@@ -76,10 +79,10 @@ internal sealed partial class StoreCheck(DaprClient dapr, IHostApplicationLifeti
             }
             catch (Exception e) when (e is DaprException || (e is OperationCanceledException && !stopping.IsCancellationRequested))
             {
-                if (time.GetUtcNow() - logged >= LogInterval)
+                _waitingFor = SidecarFailure.Describe(e, configuration);
+                if (isFirst)
                 {
-                    logged = time.GetUtcNow();
-                    Log.Waiting(logger, (e.InnerException ?? e).Message);
+                    Log.Waiting(logger, _waitingFor);
                 }
             }
 
@@ -89,10 +92,10 @@ internal sealed partial class StoreCheck(DaprClient dapr, IHostApplicationLifeti
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Information, "The Dapr sidecar is up and the state store '{Store}' has ETags.")]
-        public static partial void Ready(ILogger logger, string store);
+        [LoggerMessage(LogLevel.Information, "The Dapr sidecar is up, after {Seconds:0.0} s, and its state store '{Store}' has ETags")]
+        public static partial void Ready(ILogger logger, double seconds, string store);
 
-        [LoggerMessage(LogLevel.Warning, "Waiting for the Dapr sidecar: {Reason}")]
+        [LoggerMessage(LogLevel.Information, "Waiting for the Dapr sidecar: {Reason}")]
         public static partial void Waiting(ILogger logger, string reason);
     }
 }

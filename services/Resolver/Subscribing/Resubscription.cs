@@ -25,6 +25,9 @@ internal sealed partial class Resubscription(
 
     private static readonly TimeSpan CheckBudget = TimeSpan.FromSeconds(5);
 
+    /// <summary>Whether the sidecar, or the store, has last answered; at first nothing is expected, and the check of the store says that it is waited for.</summary>
+    private bool _answers;
+
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -59,6 +62,7 @@ internal sealed partial class Resubscription(
             var missing = reach.Locations.Where(location => !topics.Contains(LayerTopics.Events(location))).ToList();
             if (missing.Count == 0)
             {
+                _answers = true;
                 return true;
             }
 
@@ -69,11 +73,18 @@ internal sealed partial class Resubscription(
                 await sidecar.ShutdownAsync(linked.Token);
                 metrics.SidecarRestarted();
             }
+
+            _answers = true;
         }
         catch (Exception e) when (
             e is RpcException or StoreUnavailableException || (e is OperationCanceledException && !stopping.IsCancellationRequested))
         {
-            Log.CannotSubscribe(logger, e.Message);
+            if (_answers)
+            {
+                Log.CannotSubscribe(logger, e.Message);
+            }
+
+            _answers = false;
         }
 
         return false;

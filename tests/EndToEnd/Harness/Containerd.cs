@@ -79,6 +79,12 @@ internal sealed class Containerd : IAsyncDisposable
 
     public Task StopAsync() => _daemon!.StopAsync();
 
+    /// <summary>Has it take connections and not answer.</summary>
+    public void Freeze() => _daemon!.Freeze();
+
+    /// <summary>Ends <see cref="Freeze"/>.</summary>
+    public void Thaw() => _daemon!.Thaw();
+
     /// <summary>Runs ctr and returns what it printed.</summary>
     public Task<string> CtrAsync(params string[] arguments) => ExternalProcess.RunAsync(ContainerdRelease.Ctr, Ctr(arguments), PullBudget, _machine);
 

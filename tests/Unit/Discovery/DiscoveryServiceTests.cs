@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Json;
 using System.Net.Sockets;
@@ -5,9 +6,12 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
 using SpegelDapr.Discovery;
+using SpegelDapr.LocalDapr;
 using SpegelDapr.Unit.Blob;
 
 namespace SpegelDapr.Unit.Discovery;
@@ -75,15 +79,72 @@ public sealed class DiscoveryServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task Is_ready_and_shows_its_figures_without_a_sidecar()
+    public async Task Shows_its_figures_and_that_it_lives_without_a_sidecar()
     {
         File.WriteAllBytes(Path.Combine(_layout.CreateSubdirectory("blobs/sha256").FullName, Digest.OfSha256([1]).Hex), [1]);
         await using var app = await StartAsync();
         using var client = Client("Telemetry:Url");
 
-        await UntilAsync(async () => (await client.GetAsync(new Uri("/readyz", UriKind.Relative))).IsSuccessStatusCode);
         await UntilAsync(async () => (await client.GetStringAsync(new Uri("/metrics", UriKind.Relative))).Split('\n')
             .Any(line => line.StartsWith("spegel_dapr_discovery_keys", StringComparison.Ordinal) && line.Contains("kind=\"digest\"", StringComparison.Ordinal) && line.Contains("} 1", StringComparison.Ordinal)));
+        Assert.Equal(HttpStatusCode.OK, (await client.GetAsync(new Uri("/healthz", UriKind.Relative))).StatusCode);
+    }
+
+    [Fact]
+    public async Task Is_ready_once_a_sidecar_has_taken_an_event_and_stays_so_when_the_sidecar_dies()
+    {
+        _settings["Discovery:HeartbeatInterval"] = "00:00:00.2";
+        await using var app = await StartAsync();
+        using var client = Client("Telemetry:Url");
+        await UntilAsync(async () => (await ReadyAsync(client)).Body.Contains("publishing: no Dapr sidecar answers", StringComparison.Ordinal));
+        var (status, body) = await ReadyAsync(client);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
+        Assert.Matches($@"\AUnhealthy\npublishing: no Dapr sidecar answers at \S+:{_settings["DAPR_GRPC_PORT"]}: start it, or give its port as DAPR_GRPC_PORT\n\z", body);
+
+        await using (await StartSidecarAsync())
+        {
+            await UntilAsync(async () => (await ReadyAsync(client)).Status == HttpStatusCode.OK);
+        }
+
+        var failures = await FailuresAsync(client);
+        await UntilAsync(async () => await FailuresAsync(client) != failures);
+        Assert.Equal((HttpStatusCode.OK, "Healthy\n"), await ReadyAsync(client));
+    }
+
+    [Fact]
+    public async Task What_a_start_waits_for_is_logged_once_when_the_wait_begins_and_once_when_it_ends()
+    {
+        using var log = new CollectingLoggerProvider();
+        await using var app = await StartAsync(log);
+        using var client = Client("Telemetry:Url");
+        await UntilAsync(() => Task.FromResult(log.Lines.Any(line => line.Contains("no Dapr sidecar answers", StringComparison.Ordinal))));
+        for (var probe = 0; probe < 5; probe++)
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, (await ReadyAsync(client)).Status);
+        }
+
+        await using var sidecar = await StartSidecarAsync();
+        await UntilAsync(async () => (await ReadyAsync(client)).Status == HttpStatusCode.OK);
+
+        Assert.Single(log.Lines, line => line.Contains("no Dapr sidecar answers", StringComparison.Ordinal));
+        Assert.Single(log.Lines, line => line.Contains("Publishing again, after ", StringComparison.Ordinal));
+        Assert.DoesNotContain(log.Lines, line => line.Contains("Health check", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task What_keeps_containerd_from_the_mirror_is_a_figure_and_a_line_and_no_reason_to_be_unready()
+    {
+        var problems = Path.Combine(_layout.FullName, "problems");
+        await File.WriteAllTextAsync(problems, "config_path is not set.\ndiscard_unpacked_layers is true.\n");
+        _settings["Discovery:ProblemsPath"] = problems;
+        await using var sidecar = await StartSidecarAsync();
+        await using var app = await StartAsync();
+        using var client = Client("Telemetry:Url");
+        await UntilAsync(async () => (await ReadyAsync(client)).Status == HttpStatusCode.OK);
+
+        Assert.Equal((HttpStatusCode.OK, "Degraded\nnode-setup: config_path is not set. discard_unpacked_layers is true.\n"), await ReadyAsync(client));
+        await UntilAsync(async () => (await client.GetStringAsync(new Uri("/metrics", UriKind.Relative))).Split('\n')
+            .Any(line => line.StartsWith("spegel_dapr_discovery_node_setup_problems", StringComparison.Ordinal) && line.Contains(" 2", StringComparison.Ordinal)));
     }
 
     [Fact]
@@ -145,11 +206,37 @@ public sealed class DiscoveryServiceTests : IDisposable
         }
     }
 
-    private async Task<WebApplication> StartAsync()
+    private static async Task<string?> FailuresAsync(HttpClient client) => (await client.GetStringAsync(new Uri("/metrics", UriKind.Relative))).Split('\n')
+        .FirstOrDefault(line => line.StartsWith("spegel_dapr_discovery_publish_failures", StringComparison.Ordinal))?.Split('}')[1].Trim().Split(' ')[0];
+
+    private static async Task<(HttpStatusCode Status, string Body)> ReadyAsync(HttpClient client)
+    {
+        using var response = await client.GetAsync(new Uri("/readyz", UriKind.Relative));
+        return (response.StatusCode, await response.Content.ReadAsStringAsync());
+    }
+
+    private async Task<WebApplication> StartAsync(ILoggerProvider? log = null)
     {
         var app = DiscoveryService.Create([], builder => builder.Configuration.AddInMemoryCollection(_settings));
+        if (log is not null)
+        {
+            app.Services.GetRequiredService<ILoggerFactory>().AddProvider(log);
+        }
+
         await app.StartAsync();
         return app;
+    }
+
+    private async Task<LocalDaprHost> StartSidecarAsync()
+    {
+        var dapr = new LocalDaprHost();
+        await dapr.StartAsync(new AppSpec(DaprNames.Discovery("eu-1"))
+        {
+            AppPort = new Uri(_settings["App:Url"]!).Port,
+            GrpcPort = int.Parse(_settings["DAPR_GRPC_PORT"]!, CultureInfo.InvariantCulture),
+            ResourcesPaths = [Path.Combine(AppContext.BaseDirectory, "components", "in-memory")],
+        });
+        return dapr;
     }
 
     private HttpClient Client(string urlKey) => new() { BaseAddress = new Uri(_settings[urlKey]!) };

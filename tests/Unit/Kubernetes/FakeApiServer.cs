@@ -79,6 +79,9 @@ internal sealed class FakeApiServer : IAsyncDisposable
     /// <summary>The paths and queries of all requests, in their order.</summary>
     public ConcurrentQueue<string> Requests { get; } = new();
 
+    /// <summary>The Events that have been created, as they were sent.</summary>
+    public ConcurrentQueue<JsonElement> Events { get; } = new();
+
     public IEnumerable<string> Lists => Requests.Where(request => request.Contains("?limit=", StringComparison.Ordinal));
 
     public IEnumerable<string> Watches => Requests.Where(request => request.Contains("watch=1", StringComparison.Ordinal));
@@ -249,6 +252,12 @@ internal sealed class FakeApiServer : IAsyncDisposable
         else if (context.Request.Headers.Authorization != $"Bearer {Token}")
         {
             await AnswerAsync(context, 401, Status(401, "Unauthorized", "Unauthorized"));
+        }
+        else if (context.Request.Method == "POST" && context.Request.Path == "/api/v1/namespaces/default/events")
+        {
+            using var created = await JsonDocument.ParseAsync(context.Request.Body, cancellationToken: context.RequestAborted);
+            Events.Enqueue(created.RootElement.Clone());
+            await AnswerAsync(context, 201, created.RootElement.GetRawText());
         }
         else if (context.Request.Path != "/api/v1/nodes")
         {

@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Cli.NodeSetup.Cri;
 using SpegelDapr.Cli.NodeSetup.Preflight;
 
@@ -144,7 +146,7 @@ public sealed class PreflightTests : IDisposable
     [Fact]
     public async Task A_configuration_without_a_name_is_said()
     {
-        var reading = await ContainerdSources.ReadAsync(Options(""), CancellationToken.None);
+        var reading = await ReadAsync(Options(""));
 
         Assert.Contains(reading.Findings, finding => finding.Message.StartsWith("--containerd-config is empty", StringComparison.Ordinal));
     }
@@ -166,7 +168,7 @@ public sealed class PreflightTests : IDisposable
     [Fact]
     public async Task A_socket_and_a_file_that_are_not_there_are_named()
     {
-        var findings = (await ContainerdSources.ReadAsync(Options(At("none.toml")) with { Socket = At("none.sock") }, CancellationToken.None)).Findings;
+        var findings = (await ReadAsync(Options(At("none.toml")) with { Socket = At("none.sock") })).Findings;
 
         Assert.All(findings, finding => Assert.False(finding.Ok));
         Assert.StartsWith(At("none.sock"), findings[0].Message, StringComparison.Ordinal);
@@ -174,15 +176,39 @@ public sealed class PreflightTests : IDisposable
         Assert.Equal(2, findings.Count);
     }
 
+    [Fact]
+    public async Task A_containerd_that_takes_connections_and_does_not_answer_is_waited_for_and_then_named()
+    {
+        var time = new FakeTimeProvider();
+        using var progress = new StringWriter();
+        using var silent = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        silent.Bind(new UnixDomainSocketEndPoint(At("silent.sock")));
+        silent.Listen();
+
+        var reading = ContainerdSources.ReadAsync(Options(null) with { Socket = At("silent.sock") }, time, progress, CancellationToken.None);
+        while (await Task.WhenAny(reading, Task.Delay(TimeSpan.FromMilliseconds(5))) != reading)
+        {
+            Assert.True(time.GetUtcNow() - time.Start < TimeSpan.FromMinutes(10), "It waits for ever.");
+            time.Advance(TimeSpan.FromMilliseconds(500));
+        }
+
+        var error = await Assert.ThrowsAsync<ContainerdSilentException>(() => reading);
+        Assert.StartsWith($"{At("silent.sock")} has not answered for 60 s (no answer within 5 s): ", error.Message, StringComparison.Ordinal);
+        Assert.Single(progress.ToString().TrimEnd().Split('\n'));
+    }
+
     public void Dispose() => _directory.Delete(recursive: true);
 
     private static PreflightOptions Options(string? config) => new("/etc/containerd/certs.d", "/var/lib/containerd/io.containerd.content.v1.content", null, config);
+
+    private static Task<ContainerdReading> ReadAsync(PreflightOptions options) =>
+        ContainerdSources.ReadAsync(options, TimeProvider.System, TextWriter.Null, CancellationToken.None);
 
     private async Task<IReadOnlyList<PreflightFinding>> CheckAsync(string config)
     {
         await File.WriteAllTextAsync(At("config.toml"), config);
         var options = Options(At("config.toml"));
-        return PreflightChecks.Check(await ContainerdSources.ReadAsync(options, CancellationToken.None), options);
+        return PreflightChecks.Check(await ReadAsync(options), options);
     }
 
     private string At(string name) => Path.Combine(_directory.FullName, name);

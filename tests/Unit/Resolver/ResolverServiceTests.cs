@@ -6,11 +6,14 @@ using Dapr.Client;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
+using SpegelDapr.LocalDapr;
 using SpegelDapr.Resolver;
 using SpegelDapr.Resolver.Store;
+using SpegelDapr.Resolver.Subscribing;
 using SpegelDapr.Unit.Blob;
 using SpegelDapr.Unit.Kubernetes;
 
@@ -28,6 +31,7 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
     private readonly MemoryHolderStore _store = new(TimeProvider.System);
     private HttpClient _http = new();
     private TimeProvider _time = TimeProvider.System;
+    private CollectingLoggerProvider? _log;
     private WebApplication? _app;
 
     public Task InitializeAsync() => StartAsync();
@@ -174,6 +178,35 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         Assert.Equal(HttpStatusCode.OK, (await _http.GetAsync(new Uri(telemetry, "/healthz"))).StatusCode);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await _http.GetAsync(new Uri(telemetry, "/readyz"))).StatusCode);
         Assert.Equal(HttpStatusCode.NotFound, (await _http.GetAsync("/metrics")).StatusCode);
+    }
+
+    [Fact]
+    public async Task The_wait_for_the_sidecar_is_two_lines_of_the_log_and_the_reason_in_what_a_probe_reads()
+    {
+        await DisposeAppAsync();
+        using var log = new CollectingLoggerProvider();
+        _log = log;
+        await StartAsync(("Resolver:Reach:0", "*"), ("Logging:LogLevel:Default", "Information"));
+        _app!.Services.GetRequiredService<Reach>().Seen([Node.Location]);
+        var (ready, port) = (new Uri(new Uri(_app.Configuration["Telemetry:Url"]!), "/readyz"), new Uri(_app.Configuration["DAPR_GRPC_ENDPOINT"]!).Port);
+        await UntilAsync(async () => (await ReadyAsync()).Body.Contains("no Dapr sidecar answers", StringComparison.Ordinal));
+        Assert.Equal($"Unhealthy\nstore: no Dapr sidecar answers at 127.0.0.1:{port}: start it, or give its port as DAPR_GRPC_PORT\n", (await ReadyAsync()).Body);
+
+        // Longer than between two attempts, and two looks at the subscriptions.
+        await Task.Delay(Resubscription.CheckInterval + TimeSpan.FromSeconds(1));
+        await using var dapr = new LocalDaprHost();
+        await dapr.StartAsync(new AppSpec(DaprNames.Resolver("a")) { GrpcPort = port, ResourcesPaths = [Path.Combine(AppContext.BaseDirectory, "components", "in-memory")] });
+        await UntilAsync(async () => (await ReadyAsync()).Status == HttpStatusCode.OK);
+
+        Assert.Single(log.Lines, line => line.Contains("no Dapr sidecar answers", StringComparison.Ordinal));
+        Assert.Single(log.Lines, line => line.StartsWith("The Dapr sidecar is up, after ", StringComparison.Ordinal));
+        Assert.DoesNotContain(log.Lines, line => line.Contains("Health check", StringComparison.Ordinal) || line.StartsWith("Whether the sidecar", StringComparison.Ordinal));
+
+        async Task<(HttpStatusCode Status, string Body)> ReadyAsync()
+        {
+            using var response = await _http.GetAsync(ready);
+            return (response.StatusCode, await response.Content.ReadAsStringAsync());
+        }
     }
 
     [Fact]
@@ -408,6 +441,14 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         return await _http.PostAsync("/" + method, body);
     }
 
+    private static async Task UntilAsync(Func<Task<bool>> condition)
+    {
+        for (var deadline = DateTime.UtcNow.AddSeconds(30); !await condition(); await Task.Delay(20))
+        {
+            Assert.True(DateTime.UtcNow < deadline, "It has not happened in time.");
+        }
+    }
+
     private async Task DisposeAppAsync()
     {
         await _app!.DisposeAsync();
@@ -438,6 +479,11 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
                 builder.Services.AddSingleton<IHolderStore>(_store);
                 builder.Services.AddSingleton(_time);
             });
+            if (_log is not null)
+            {
+                app.Services.GetRequiredService<ILoggerFactory>().AddProvider(_log);
+            }
+
             try
             {
                 await app.StartAsync();

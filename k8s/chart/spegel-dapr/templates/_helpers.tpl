@@ -143,20 +143,17 @@ nodeAffinity:
             values: [{{ . | quote }}]
 {{- end }}
 
-{{/* Probes of a service at its telemetry port; `live` is the path that must answer for it to count as alive. */}}
+{{/* Probes of a service at its telemetry port. */}}
 {{- define "spegel-dapr.probes" -}}
 startupProbe:
-  httpGet: { path: /healthz, port: {{ .port }} }
+  httpGet: { path: /healthz, port: {{ . }} }
   periodSeconds: 5
   failureThreshold: 120
 livenessProbe:
-  httpGet: { path: {{ .live }}, port: {{ .port }} }
+  httpGet: { path: /healthz, port: {{ . }} }
   periodSeconds: 10
-  {{- with .patience }}
-  failureThreshold: {{ . }}
-  {{- end }}
 readinessProbe:
-  httpGet: { path: /readyz, port: {{ .port }} }
+  httpGet: { path: /readyz, port: {{ . }} }
   periodSeconds: 10
 {{- end }}
 

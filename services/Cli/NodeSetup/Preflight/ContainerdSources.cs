@@ -13,7 +13,12 @@ internal static class ContainerdSources
     private static string DefaultSocket => new Discovery.Containerd.ContainerdOptions().Socket;
 
     /// <summary>Asks and reads.</summary>
-    public static async Task<ContainerdReading> ReadAsync(PreflightOptions options, CancellationToken cancellationToken)
+    /// <param name="options">Where to look.</param>
+    /// <param name="time">Counts how long containerd is waited for.</param>
+    /// <param name="progress">Is told when it is.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <exception cref="ContainerdSilentException">containerd does not answer.</exception>
+    public static async Task<ContainerdReading> ReadAsync(PreflightOptions options, TimeProvider time, TextWriter progress, CancellationToken cancellationToken)
     {
         var findings = new List<PreflightFinding>();
         ContainerdSettings? settings = null;
@@ -21,9 +26,9 @@ internal static class ContainerdSources
         {
             try
             {
-                settings = await CriStatus.ReadAsync(socket, cancellationToken);
+                settings = await CriStatus.ReadAsync(socket, time, progress, cancellationToken);
             }
-            catch (UserErrorException e)
+            catch (UserErrorException e) when (e is not ContainerdSilentException)
             {
                 findings.Add(new PreflightFinding("containerd-sock", false, e.Message));
             }

@@ -12,33 +12,77 @@ namespace SpegelDapr.Cli.NodeSetup.Preflight;
 /// </summary>
 internal static class CriStatus
 {
-    private static readonly TimeSpan Budget = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan AttemptBudget = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan AttemptInterval = TimeSpan.FromSeconds(1);
 
-    /// <summary>Asks containerd.</summary>
+    /// <summary>How long a containerd that does not answer is waited for. One that starts takes seconds, with thousands of containers tens of them.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    /// <summary>Asks containerd, again and again while it does not answer, as it does not while it starts.</summary>
+    /// <param name="socket">Its socket.</param>
+    /// <param name="time">Counts the wait.</param>
+    /// <param name="progress">Is told once that containerd is waited for.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="UserErrorException">It cannot be asked.</exception>
-    public static async Task<ContainerdSettings> ReadAsync(string socket, CancellationToken cancellationToken)
+    /// <exception cref="ContainerdSilentException">It has not answered in a minute.</exception>
+    public static async Task<ContainerdSettings> ReadAsync(string socket, TimeProvider time, TextWriter progress, CancellationToken cancellationToken)
     {
         if (!File.Exists(socket))
         {
             throw CannotBeAsked(socket, "it does not exist");
         }
 
+        var started = time.GetTimestamp();
+        for (var isFirst = true; ; isFirst = false)
+        {
+            string silence;
+            try
+            {
+                return await AskAsync(socket, time, cancellationToken);
+            }
+            catch (RpcException e) when (e.StatusCode == StatusCode.Unavailable && SocketErrorOf(e)?.SocketErrorCode != SocketError.AccessDenied)
+            {
+                silence = ReasonOf(e);
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                silence = $"no answer within {AttemptBudget.TotalSeconds} s";
+            }
+            catch (Exception e) when (e is RpcException or JsonException or InvalidOperationException or ArgumentException)
+            {
+                throw CannotBeAsked(socket, ReasonOf(e));
+            }
+
+            if (time.GetElapsedTime(started) >= Patience)
+            {
+                throw new ContainerdSilentException(
+                    $"{socket} has not answered for {Patience.TotalSeconds} s ({silence.TrimEnd('.')}): see what containerd logs, and run this again when it is up.");
+            }
+
+            if (isFirst)
+            {
+                await progress.WriteLineAsync($"{socket} does not answer yet ({silence.TrimEnd('.')}). It is waited for, {Patience.TotalSeconds} s at most.");
+            }
+
+            await Task.Delay(AttemptInterval, time, cancellationToken);
+        }
+    }
+
+    private static async Task<ContainerdSettings> AskAsync(string socket, TimeProvider time, CancellationToken cancellationToken)
+    {
+        using var end = new CancellationTokenSource(AttemptBudget, time);
+        using var attempt = CancellationTokenSource.CreateLinkedTokenSource(end.Token, cancellationToken);
         try
         {
             using var channel = ContainerdChannel.Open(socket);
             var runtime = new RuntimeService.RuntimeServiceClient(channel);
-            var deadline = DateTime.UtcNow + Budget;
-            var version = await runtime.VersionAsync(new VersionRequest(), deadline: deadline, cancellationToken: cancellationToken);
-            var status = await runtime.StatusAsync(new StatusRequest { Verbose = true }, deadline: deadline, cancellationToken: cancellationToken);
+            var version = await runtime.VersionAsync(new VersionRequest(), cancellationToken: attempt.Token);
+            var status = await runtime.StatusAsync(new StatusRequest { Verbose = true }, cancellationToken: attempt.Token);
             return Read(socket, version, status.Info.TryGetValue("config", out var json) ? json : "{}");
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.Unimplemented)
         {
             throw new UserErrorException($"{socket} does not speak CRI v1: enable containerd's CRI plugin, and use containerd {PreflightChecks.OldestVersion} or later.");
-        }
-        catch (Exception e) when (e is RpcException or JsonException or InvalidOperationException or ArgumentException)
-        {
-            throw CannotBeAsked(socket, ReasonOf(e));
         }
     }
 
@@ -60,9 +104,10 @@ internal static class CriStatus
         };
     }
 
-    private static string ReasonOf(Exception e) =>
-        e is not RpcException rpc ? e.Message
-        : (rpc.Status.DebugException as SocketException ?? rpc.Status.DebugException?.InnerException as SocketException)?.Message ?? rpc.Status.Detail;
+    private static string ReasonOf(Exception e) => e is RpcException rpc ? SocketErrorOf(rpc)?.Message ?? rpc.Status.Detail : e.Message;
+
+    private static SocketException? SocketErrorOf(RpcException e) =>
+        e.Status.DebugException as SocketException ?? e.Status.DebugException?.InnerException as SocketException;
 
     private static UserErrorException CannotBeAsked(string socket, string reason) =>
         new($"{socket} cannot be asked ({reason.TrimEnd('.')}): give containerd's socket as --containerd-sock, and run as root.");
@@ -83,3 +128,6 @@ internal static class CriStatus
         return element;
     }
 }
+
+/// <summary>containerd is there and has not answered in time. What it is decides how its files are written, so nothing is changed.</summary>
+internal sealed class ContainerdSilentException(string message) : UserErrorException(message);
