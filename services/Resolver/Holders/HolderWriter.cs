@@ -56,10 +56,16 @@ internal sealed class HolderWriter
             .ToDictionary(said => said.Key, said => said.ToList());
         for (var attempt = 1; news.Count > 0; attempt++)
         {
-            var documents = (await _store.GetAsync([.. news.Keys], cancellation))
+            var read = (await _store.GetAsync([.. news.Keys], cancellation))
                 .Select(stored => (Stored: stored, Document: stored.Read(StoreJson.Default.HolderDocument, _logger) ?? HolderDocument.Empty))
-                .Where(read => read.Document.IsNewsIn(news[read.Stored.Key]))
-                .ToList();
+                .ToLookup(read => read.Document.IsNewsIn(news[read.Stored.Key]));
+            var documents = read[true].ToList();
+            foreach (var known in read[false])
+            {
+                // By an attempt that succeeded in part, or by another replica: what is remembered may still be older.
+                _cache.Set(known.Stored.Key, known.Document);
+            }
+
             var leases = await FindLeasesAsync(location, [.. documents.Select(read => (read.Document.Entries, news[read.Stored.Key]))], cancellation);
             var now = _time.GetUtcNow();
             var changed = documents
