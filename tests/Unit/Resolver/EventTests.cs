@@ -4,6 +4,7 @@ using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
 using SpegelDapr.Resolver.Holders;
+using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Resolving;
 using SpegelDapr.Resolver.Store;
 
@@ -252,6 +253,24 @@ public sealed class EventTests : IDisposable
         await _replica.WriteAsync(Layer, new HolderEntry(_node.Identity.Name, _node.Epoch, 1));
 
         Assert.Single(await NowAsync(_replica, Layer));
+    }
+
+    [Fact]
+    public async Task A_replica_that_has_just_missed_a_nodes_lease_drops_none_of_its_entries()
+    {
+        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        var second = new SimulatedNode("node-b", _time, _sent.Add);
+        _node.Hold(new HeldKey(Layer));
+        second.Hold(new HeldKey(Layer));
+        _node.Start();
+        second.Start();
+        Assert.Empty(await other.Leases.RecallAsync([new LeaseHolder(_node.Identity.Location, _node.Identity.Name)], CancellationToken.None));
+
+        // No time passes meanwhile.
+        Assert.Equal("SUCCESS", await _replica.DeliverAsync(_sent[0]));
+        Assert.Equal("SUCCESS", await other.DeliverAsync(_sent[1]));
+
+        Assert.Equal(["node-a", "node-b"], await HoldersAsync(Layer));
     }
 
     [Fact]
