@@ -46,23 +46,23 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         var others = At(now).Nodes.Where(node => node.Node != question.Node && !question.Failed.Contains(node.Node)).DistinctBy(node => node.Node).ToArray();
         var names = others.Select(node => node.Node).Append(question.Node).ToHashSet();
         var followers = others.ToLookup(node => node.Parent is { } parent && names.Contains(parent) ? node.Parent : null);
-        var parents = FromRoots(followers).Where(found => alive.ContainsKey(found.Node)).ToArray();
-        if (Nodes.FirstOrDefault(node => node.Node == question.Node && now - node.Since < RepeatsFor) is { } known)
+        var parents = FromRoots(followers).Where(found => alive.ContainsKey(found.Node)).ToDictionary(found => found.Node, found => found.Depth);
+        if (Nodes.FirstOrDefault(node => node.Node == question.Node && now - node.Since < RepeatsFor) is { } told)
         {
-            if (known.Parent is null)
+            if (told.Parent is not { } same)
             {
                 return (this, new FollowAnswer(question.Digest, 0));
             }
 
-            // Not when it has failed since, or is gone: then this is another question.
-            if (parents.FirstOrDefault(found => found.Node == known.Parent) is { Node: var same } again && same == known.Parent)
+            // When that one has failed since or is gone, this is another question.
+            if (parents.TryGetValue(same, out var depth))
             {
-                return (this, new FollowAnswer(question.Digest, again.Depth + 1, alive[same]));
+                return (this, new FollowAnswer(question.Digest, depth + 1, alive[same]));
             }
         }
 
         var candidates = parents
-            .Select(found => new Candidate(found.Node, found.Depth, followers[found.Node].Count(), elsewhere(found.Node)))
+            .Select(found => new Candidate(found.Key, found.Value, followers[found.Key].Count(), elsewhere(found.Key)))
             .Where(candidate => candidate.Followers < mostFollowers)
             .ToArray();
         random.Shuffle(candidates);

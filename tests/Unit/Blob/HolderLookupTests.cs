@@ -1,15 +1,9 @@
-using System.Diagnostics.Metrics;
-using Dapr.Client;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting.Internal;
 using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
-using SpegelDapr.Blob;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Contracts;
-using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Blob;
 
@@ -22,25 +16,16 @@ public sealed class HolderLookupTests : IAsyncLifetime, IDisposable
     private static readonly Holder Holder =
         new(new NodeIdentity(NodeName.Parse("node-b"), Location.Parse("eu/a"), BlobAddress.Parse("http://10.0.0.2:5000")), Tier.SameZone);
 
-    private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly FakeTimeProvider _time = new(DateTimeOffset.UnixEpoch.AddYears(50));
     private FakeResolver _resolver = null!;
-    private DaprClient _dapr = null!;
-    private ResolverClient _client = null!;
+    private NodesResolverClient _client = null!;
     private HolderLookup _lookup = null!;
 
     public async Task InitializeAsync()
     {
         _resolver = await FakeResolver.StartAsync();
-        _dapr = new DaprClientBuilder().UseHttpEndpoint(_resolver.Uri.ToString()).Build();
-        _client = new ResolverClient(
-            _dapr,
-            Options.Create(new NodeOptions { Name = "node-a", Region = "eu", Zone = "a", Address = "http://127.0.0.1:1" }),
-            Options.Create(new BlobOptions()),
-            new BlobMetrics(_services.GetRequiredService<IMeterFactory>()),
-            _time,
-            NullLogger<ResolverClient>.Instance);
-        _lookup = new HolderLookup(_client, _time, new ApplicationLifetime(NullLogger<ApplicationLifetime>.Instance));
+        _client = new NodesResolverClient(_resolver.Uri, _time, NullLogger<ResolverClient>.Instance);
+        _lookup = new HolderLookup(_client.Client, _time, new ApplicationLifetime(NullLogger<ApplicationLifetime>.Instance));
     }
 
     public Task DisposeAsync() => _resolver.DisposeAsync().AsTask();
@@ -49,8 +34,6 @@ public sealed class HolderLookupTests : IAsyncLifetime, IDisposable
     {
         _lookup.Dispose();
         _client.Dispose();
-        _dapr.Dispose();
-        _services.Dispose();
     }
 
     [Fact]

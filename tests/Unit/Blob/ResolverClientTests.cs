@@ -1,17 +1,12 @@
-using System.Diagnostics.Metrics;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Dapr.Client;
 using FsCheck.Xunit;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Blob;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Contracts;
-using SpegelDapr.ServiceDefaults;
 using SpegelDapr.Unit.Resolver;
 
 namespace SpegelDapr.Unit.Blob;
@@ -30,34 +25,22 @@ public sealed class ResolverClientTests : IAsyncLifetime, IDisposable
 
     private static readonly byte[] Good = JsonSerializer.SerializeToUtf8Bytes(Resolved, ContractsJson.Default.ResolveAnswer);
 
-    private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly FakeTimeProvider _time = new(DateTimeOffset.UnixEpoch.AddYears(50));
     private readonly CollectingLogger _logger = new();
     private TakenInTurn _sidecar = null!;
-    private DaprClient _dapr = null!;
-    private ResolverClient _client = null!;
+    private NodesResolverClient _node = null!;
+
+    private ResolverClient Client => _node.Client;
 
     public async Task InitializeAsync()
     {
         _sidecar = await TakenInTurn.StartAsync(TakenInTurn.Answering(Good));
-        _dapr = new DaprClientBuilder().UseHttpEndpoint(_sidecar.Uri.ToString()).Build();
-        _client = new ResolverClient(
-            _dapr,
-            Options.Create(new NodeOptions { Name = "node-a", Region = "eu", Zone = "a", Address = "http://127.0.0.1:1" }),
-            Options.Create(new BlobOptions()),
-            new BlobMetrics(_services.GetRequiredService<IMeterFactory>()),
-            _time,
-            _logger);
+        _node = new NodesResolverClient(_sidecar.Uri, _time, _logger);
     }
 
     public Task DisposeAsync() => _sidecar.DisposeAsync().AsTask();
 
-    public void Dispose()
-    {
-        _client.Dispose();
-        _dapr.Dispose();
-        _services.Dispose();
-    }
+    public void Dispose() => _node.Dispose();
 
     [Fact]
     public async Task What_the_sidecar_says_is_in_the_way_is_logged_in_one_line()
@@ -198,9 +181,9 @@ public sealed class ResolverClientTests : IAsyncLifetime, IDisposable
             // An answer to one kind of question is none to the others, so each may get the same body.
             _sidecar.Replicas = [TakenInTurn.Answering(JsonSerializer.SerializeToUtf8Bytes(answer, answer.GetType(), ContractsJson.Default))];
             Assert.Null(await AskAsync());
-            Assert.Null(await _client.FindAsync(Claim, CancellationToken.None));
-            Assert.Null(answer is InFlightAnswer ? null : await _client.FindInFlightAsync(Layer, CancellationToken.None));
-            Assert.Null(await _client.FollowAsync(Layer, [], CancellationToken.None));
+            Assert.Null(await Client.FindAsync(Claim, CancellationToken.None));
+            Assert.Null(answer is InFlightAnswer ? null : await Client.FindInFlightAsync(Layer, CancellationToken.None));
+            Assert.Null(await Client.FollowAsync(Layer, [], CancellationToken.None));
             _time.Advance(TimeSpan.FromMinutes(1));
         }
     }
@@ -285,7 +268,7 @@ public sealed class ResolverClientTests : IAsyncLifetime, IDisposable
         }
     }
 
-    private Task<IReadOnlyList<ResolvedKey>?> AskAsync() => _client.ResolveAsync(Keys, CancellationToken.None);
+    private Task<IReadOnlyList<ResolvedKey>?> AskAsync() => Client.ResolveAsync(Keys, CancellationToken.None);
 
     /// <summary>Asks a question of which the first replica is late.</summary>
     private async Task AskLateAsync()
@@ -302,11 +285,11 @@ public sealed class ResolverClientTests : IAsyncLifetime, IDisposable
     {
         Assert.Null(await AskAsync());
         _time.Advance(TimeSpan.FromMinutes(1));
-        Assert.Null(await _client.FindAsync(Claim, CancellationToken.None));
+        Assert.Null(await Client.FindAsync(Claim, CancellationToken.None));
         _time.Advance(TimeSpan.FromMinutes(1));
-        Assert.Null(await _client.FollowAsync(Layer, [], CancellationToken.None));
+        Assert.Null(await Client.FollowAsync(Layer, [], CancellationToken.None));
         _time.Advance(TimeSpan.FromMinutes(1));
-        Assert.Null(await _client.FindInFlightAsync(Layer, CancellationToken.None));
+        Assert.Null(await Client.FindInFlightAsync(Layer, CancellationToken.None));
         _time.Advance(TimeSpan.FromMinutes(1));
     }
 }
