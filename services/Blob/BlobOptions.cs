@@ -22,7 +22,7 @@ public sealed class BlobOptions : IValidatedOptions
     /// <summary>The directory that holds <c>blobs/&lt;algorithm&gt;/&lt;hex&gt;</c>: containerd's store or an OCI layout.</summary>
     public string ContentPath { get; set; } = "/var/lib/containerd/io.containerd.content.v1.content";
 
-    /// <summary>How long an answer of the resolver is waited for.</summary>
+    /// <summary>How long an answer of the resolver is waited for. After a fifth of it another replica is asked as well.</summary>
     public TimeSpan ResolveBudget { get; set; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>

@@ -18,13 +18,15 @@ public sealed record FollowRequest(NodeName Node, Location Location, Digest Dige
 }
 
 /// <summary>Whom a node follows.</summary>
+/// <param name="Digest">The content as asked.</param>
 /// <param name="Depth">How many nodes are between it and where the content enters the zone: 0 for one that leads, 1 for one that follows it.</param>
 /// <param name="Parent">The node to follow; null for one that leads.</param>
-public sealed record FollowAnswer(int Depth, NodeIdentity? Parent = null);
+public sealed record FollowAnswer(Digest Digest, int Depth, NodeIdentity? Parent = null);
 
 /// <summary>The answer to a question that takes no body: who is in flight with some content in a zone?</summary>
+/// <param name="Digest">The content as asked.</param>
 /// <param name="Nodes">The nodes, in the order in which they have asked.</param>
-public sealed record InFlightAnswer(IReadOnlyList<InFlightNode> Nodes)
+public sealed record InFlightAnswer(Digest Digest, IReadOnlyList<InFlightNode> Nodes)
 {
     /// <summary>The route of the question, which is a GET.</summary>
     public const string Route = "/v1/in-flight/{region}/{zone}/{digest}";

@@ -58,7 +58,9 @@ public sealed record SnapshotEvent : LayerEvent
     public required IReadOnlyList<HeldKey> Keys { get; init; }
 }
 
-/// <summary>Keys that a node has come to hold and keys it has lost. A tag that has moved is removed with its old digest and added with its new one.</summary>
+/// <summary>
+/// Keys that a node has come to hold and keys it has lost. A tag that has moved, or has been confirmed later, is removed as it was and added as it is.
+/// </summary>
 public sealed record DeltaEvent : LayerEvent
 {
     /// <summary>The CloudEvent type of a delta.</summary>

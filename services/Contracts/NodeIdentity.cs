@@ -19,6 +19,7 @@ public sealed record NodeIdentity(NodeName Name, Location Location, BlobAddress 
 /// </summary>
 /// <param name="Location">Where the node says it is.</param>
 /// <param name="Name">The node's name.</param>
+[JsonConverter(typeof(PeerClaimJsonConverter))]
 public readonly record struct PeerClaim(Location Location, NodeName Name) : IParsedText<PeerClaim>
 {
     /// <inheritdoc/>

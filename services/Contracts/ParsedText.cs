@@ -66,3 +66,6 @@ public sealed class NodeNameJsonConverter : ParsedTextJsonConverter<NodeName>;
 
 /// <summary>A blob address as a JSON string. Public for the source-generated JSON of other assemblies.</summary>
 public sealed class BlobAddressJsonConverter : ParsedTextJsonConverter<BlobAddress>;
+
+/// <summary>A node's claim as a JSON string. Public for the source-generated JSON of other assemblies.</summary>
+public sealed class PeerClaimJsonConverter : ParsedTextJsonConverter<PeerClaim>;

@@ -21,7 +21,11 @@ public sealed record ResolveAnswer(IReadOnlyList<ResolvedKey> Keys);
 /// <param name="Key">The key as asked.</param>
 /// <param name="Holders">The holders in the order in which to try them; empty when there are none in reach.</param>
 /// <param name="Digest">For a tag, the digest it stands for; null when nobody in reach knows the tag.</param>
-public sealed record ResolvedKey(ContentKey Key, IReadOnlyList<Holder> Holders, Digest? Digest = null);
+public sealed record ResolvedKey(ContentKey Key, IReadOnlyList<Holder> Holders, Digest? Digest = null)
+{
+    /// <summary>The most holders of a key: whoever has asked so many in vain had better go upstream.</summary>
+    public const int MaxHolders = 8;
+}
 
 /// <summary>A node that has a key complete on disk.</summary>
 /// <param name="Node">Who it is and where its blob service is reached.</param>
@@ -29,8 +33,9 @@ public sealed record ResolvedKey(ContentKey Key, IReadOnlyList<Holder> Holders, 
 public sealed record Holder(NodeIdentity Node, Tier Tier);
 
 /// <summary>The answer to a question that takes no body: is this node alive and in reach?</summary>
+/// <param name="Asked">The node as asked.</param>
 /// <param name="Node">The node as it describes itself; null when it is not.</param>
-public sealed record NodeAnswer(NodeIdentity? Node = null)
+public sealed record NodeAnswer(PeerClaim Asked, NodeIdentity? Node = null)
 {
     /// <summary>The route of the question, which is a GET.</summary>
     public const string Route = "/v1/nodes/{region}/{zone}/{name}";

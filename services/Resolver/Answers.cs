@@ -19,9 +19,15 @@ internal static class Answers
             new Problem(status, detail.ReplaceLineEndings(" ")), ProblemJson.Default.Problem, "application/problem+json", context.RequestAborted);
     }
 
-    /// <summary>Answers with what is found, and with 503 while the store is away.</summary>
-    public static async Task AnswerAsync<T>(this HttpContext context, Task<T> found, JsonTypeInfo<T> type)
+    /// <summary>Answers with what is found, with 404 when the route names nothing that there can be, and with 503 while the store is away.</summary>
+    public static async Task AnswerAsync<T>(this HttpContext context, Task<T>? found, JsonTypeInfo<T> type)
     {
+        if (found is null)
+        {
+            context.Response.StatusCode = StatusCodes.Status404NotFound;
+            return;
+        }
+
         try
         {
             await context.Response.WriteAsJsonAsync(await found, type, cancellationToken: context.RequestAborted);

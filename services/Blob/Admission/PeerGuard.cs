@@ -97,9 +97,7 @@ internal sealed partial class PeerGuard(
             return false;
         }
 
-        var isPeer = answer.Node is { } identity
-            && new PeerClaim(identity.Location, identity.Name) == peer
-            && await IsAtAsync(identity.Address, address, cancellation);
+        var isPeer = answer.Node is { } identity && await IsAtAsync(identity.Address, address, cancellation);
         _known.Set(
             (peer, address),
             isPeer,

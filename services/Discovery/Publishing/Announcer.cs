@@ -145,7 +145,12 @@ internal sealed partial class Announcer : BackgroundService
     private async Task SendChangesAsync(CancellationToken cancellationToken)
     {
         var (removed, added) = _held.TakeChanges();
-        var changes = removed.Select(held => (Held: held, IsAdded: false)).Concat(added.Select(held => (Held: held, IsAdded: true)));
+
+        // What is removed and added again stays together, so that it is not missing between two events.
+        var changes = removed
+            .Select(held => (Held: held, IsAdded: false))
+            .Concat(added.Select(held => (Held: held, IsAdded: true)))
+            .OrderBy(change => change.Held.Key.ToString(), StringComparer.Ordinal);
         foreach (var chunk in KeyChunks.Of(changes, change => change.Held))
         {
             var delta = new DeltaEvent

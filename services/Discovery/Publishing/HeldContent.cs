@@ -105,8 +105,8 @@ internal sealed class HeldContent
     }
 
     /// <summary>
-    /// Takes the difference to what has been taken before. A tag that has moved is both removed and added; one whose time alone is new is
-    /// added.
+    /// Takes the difference to what has been taken before. A tag that has moved, or whose time alone is new, is both removed as it was and added
+    /// as it is: who adds up what is added, less what is removed, has what is held.
     /// </summary>
     public (IReadOnlyList<HeldKey> Removed, IReadOnlyList<HeldKey> Added) TakeChanges()
     {
@@ -117,24 +117,23 @@ internal sealed class HeldContent
             foreach (var key in _changed)
             {
                 var (before, after) = (_taken.GetValueOrDefault(key), _held.GetValueOrDefault(key));
-                if (before is not null && (after is null || before.Digest != after.Digest))
+                if (before == after)
                 {
-                    removed.Add(before);
+                    continue;
                 }
 
-                if (before is not null && _taken.Remove(key))
+                if (before is not null)
                 {
+                    _taken.Remove(key);
                     _takenSummary -= ContentSummary.Of(before);
+                    removed.Add(before);
                 }
 
                 if (after is not null)
                 {
                     _taken.Add(key, after);
                     _takenSummary += ContentSummary.Of(after);
-                    if (before != after)
-                    {
-                        added.Add(after);
-                    }
+                    added.Add(after);
                 }
             }
 

@@ -3,12 +3,11 @@ using System.Collections.Immutable;
 
 namespace SpegelDapr.LocalDapr.Invocation;
 
-/// <summary>Finds the instances of an app, each in turn: those of this host, or else those that other processes have recorded.</summary>
+/// <summary>Finds the instances of an app: those of this host, or else those that other processes have recorded.</summary>
 internal sealed class AppDirectory(ILoggerFactory loggers, TimeProvider time)
 {
     private readonly ConcurrentDictionary<string, ImmutableArray<AppAddress>> _apps = new();
     private readonly ConcurrentDictionary<string, AppRecords> _records = new();
-    private uint _turn;
 
     /// <summary>Records an instance until the result is disposed.</summary>
     public IDisposable Register(AppSpec app, AppAddress address)
@@ -18,16 +17,11 @@ internal sealed class AppDirectory(ILoggerFactory loggers, TimeProvider time)
         return new Registration(this, app.AppId, address, record);
     }
 
-    /// <summary>The next instance of an app, as the app <paramref name="caller"/> sees it; null when there is none.</summary>
-    public AppAddress? Next(string appId, AppSpec caller)
+    /// <summary>The instances of an app, as the app <paramref name="caller"/> sees them.</summary>
+    public ImmutableArray<AppAddress> Find(string appId, AppSpec caller)
     {
         var addresses = _apps.GetValueOrDefault(appId, []);
-        if (addresses.IsEmpty && caller.ResolutionDirectory is { } directory)
-        {
-            addresses = Records(directory).Find(appId);
-        }
-
-        return addresses.IsEmpty ? null : addresses[(int)(Interlocked.Increment(ref _turn) % (uint)addresses.Length)];
+        return addresses.IsEmpty && caller.ResolutionDirectory is { } directory ? Records(directory).Find(appId) : addresses;
     }
 
     private AppRecords Records(string directory) => _records.GetOrAdd(directory, path => new AppRecords(path, time, loggers.CreateLogger<AppRecords>()));

@@ -56,10 +56,16 @@ internal sealed class HolderWriter
             .ToDictionary(said => said.Key, said => said.ToList());
         for (var attempt = 1; news.Count > 0; attempt++)
         {
-            var documents = (await _store.GetAsync([.. news.Keys], cancellation))
+            var read = (await _store.GetAsync([.. news.Keys], cancellation))
                 .Select(stored => (Stored: stored, Document: stored.Read(StoreJson.Default.HolderDocument, _logger) ?? HolderDocument.Empty))
-                .Where(read => read.Document.IsNewsIn(news[read.Stored.Key]))
-                .ToList();
+                .ToLookup(read => read.Document.IsNewsIn(news[read.Stored.Key]));
+            var documents = read[true].ToList();
+            foreach (var known in read[false])
+            {
+                // By an attempt that succeeded in part, or by another replica: what is remembered may still be older.
+                _cache.Set(known.Stored.Key, known.Document);
+            }
+
             var leases = await FindLeasesAsync(location, [.. documents.Select(read => (read.Document.Entries, news[read.Stored.Key]))], cancellation);
             var now = _time.GetUtcNow();
             var changed = documents
@@ -80,7 +86,7 @@ internal sealed class HolderWriter
 
     /// <summary>
     /// The leases of all nodes that the documents or the statements speak of. Which of two epochs of a node holds its lease decides; a remembered
-    /// one could be older than the later of them, so it is read anew.
+    /// one could be older than the later of them, so it is read anew. So is one that is not there: without it the node's entry would be dropped.
     /// </summary>
     private async Task<IReadOnlyDictionary<LeaseHolder, Lease>> FindLeasesAsync(
         Location location,
@@ -96,8 +102,9 @@ internal sealed class HolderWriter
             .Where(statement => statement.Epoch < latest[new LeaseHolder(location, statement.Node)])
             .Select(statement => new LeaseHolder(location, statement.Node))
             .ToHashSet();
-        var leases = await _leases.RecallAsync(latest.Keys.Except(disputed), cancellation);
-        return disputed.Count == 0 ? leases : leases.Concat(await _leases.FindAsync(disputed, cancellation)).ToDictionary();
+        var remembered = await _leases.RecallAsync(latest.Keys.Except(disputed), cancellation);
+        var anew = latest.Keys.Where(node => !remembered.ContainsKey(node)).ToList();
+        return anew.Count == 0 ? remembered : remembered.Concat(await _leases.FindAsync(anew, cancellation)).ToDictionary();
     }
 
     private static DocumentWrite ToWrite((StoredDocument Stored, HolderDocument Document, HolderDocument After) change) =>

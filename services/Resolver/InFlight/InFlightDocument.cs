@@ -9,6 +9,12 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     /// <summary>How long a node counts as in flight after it has asked.</summary>
     public static readonly TimeSpan CountsFor = TimeSpan.FromMinutes(10);
 
+    /// <summary>
+    /// How soon a node that asks again is asking the same: a blob whose question is late asks another replica as well, and goes by the first answer,
+    /// so both must be the same, or it would follow another node than is recorded.
+    /// </summary>
+    public static readonly TimeSpan RepeatsFor = TimeSpan.FromSeconds(2);
+
     /// <summary>The most nodes of a document; whoever asks then is answered but not recorded.</summary>
     public const int MostNodes = 512;
 
@@ -20,7 +26,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
 
     /// <summary>
     /// Decides whom a node follows. What it has followed in vain no longer counts, for anybody. Whoever follows the asker goes on doing so, so a
-    /// node that leads back to the asker is never chosen.
+    /// node that leads back to the asker is never chosen. A question that is repeated gets the answer that it got, and changes nothing.
     /// </summary>
     /// <param name="question">The question.</param>
     /// <param name="alive">Those of the nodes that are alive.</param>
@@ -40,9 +46,23 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         var others = At(now).Nodes.Where(node => node.Node != question.Node && !question.Failed.Contains(node.Node)).DistinctBy(node => node.Node).ToArray();
         var names = others.Select(node => node.Node).Append(question.Node).ToHashSet();
         var followers = others.ToLookup(node => node.Parent is { } parent && names.Contains(parent) ? node.Parent : null);
-        var candidates = FromRoots(followers)
-            .Where(found => alive.ContainsKey(found.Node))
-            .Select(found => new Candidate(found.Node, found.Depth, followers[found.Node].Count(), elsewhere(found.Node)))
+        var parents = FromRoots(followers).Where(found => alive.ContainsKey(found.Node)).ToDictionary(found => found.Node, found => found.Depth);
+        if (Nodes.FirstOrDefault(node => node.Node == question.Node && now - node.Since < RepeatsFor) is { } told)
+        {
+            if (told.Parent is not { } same)
+            {
+                return (this, new FollowAnswer(question.Digest, 0));
+            }
+
+            // When that one has failed since or is gone, this is another question.
+            if (parents.TryGetValue(same, out var depth))
+            {
+                return (this, new FollowAnswer(question.Digest, depth + 1, alive[same]));
+            }
+        }
+
+        var candidates = parents
+            .Select(found => new Candidate(found.Key, found.Value, followers[found.Key].Count(), elsewhere(found.Key)))
             .Where(candidate => candidate.Followers < mostFollowers)
             .ToArray();
         random.Shuffle(candidates);
@@ -50,7 +70,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         var asker = new InFlightNode(question.Node, now, parent?.Node);
         return (
             new InFlightDocument(others.Length < MostNodes ? [.. others, asker] : others),
-            parent is null ? new FollowAnswer(0) : new FollowAnswer(parent.Depth + 1, alive[parent.Node]));
+            parent is null ? new FollowAnswer(question.Digest, 0) : new FollowAnswer(question.Digest, parent.Depth + 1, alive[parent.Node]));
     }
 
     /// <summary>

@@ -6,9 +6,6 @@ namespace SpegelDapr.Resolver.Resolving;
 /// <summary>Chooses whom a node is told to fetch from.</summary>
 internal static class HolderSelection
 {
-    /// <summary>The most holders of an answer: whoever has asked so many in vain had better go upstream.</summary>
-    public const int MostHolders = 8;
-
     /// <summary>
     /// The answer for one key: the nearest holders first, and those that are equally near in random order, so that the load spreads. A tag
     /// stands for the digest that a node has most recently pointed it at, and only nodes that agree hold it.
@@ -26,7 +23,7 @@ internal static class HolderSelection
         random.Shuffle(candidates);
         return new ResolvedKey(
             key,
-            [.. candidates.Select(holder => new Holder(holder.Node, from.TierTo(holder.Node.Location))).OrderBy(holder => holder.Tier).Take(MostHolders)],
+            [.. candidates.Select(holder => new Holder(holder.Node, from.TierTo(holder.Node.Location))).OrderBy(holder => holder.Tier).Take(ResolvedKey.MaxHolders)],
             digest);
     }
 

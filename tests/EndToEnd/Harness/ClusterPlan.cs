@@ -16,13 +16,13 @@ internal sealed record ClusterPlan(Machine Registry, Machine Backend, IReadOnlyL
     public string Name { get; init; } = "spegel-dapr-test";
 
     /// <summary>One zone on this machine.</summary>
-    public static ClusterPlan OneZone(int nodes)
+    public static ClusterPlan OneZone(int nodes, int replicas = 1)
     {
         var location = Location.Parse("test/zone-a");
         return new ClusterPlan(
             Machine.Local,
             Machine.Local,
-            [new ZonePlan(location, [location], Machine.Local, [.. Enumerable.Range(1, nodes).Select(i => ($"node-{i}", Machine.Local))])]);
+            [new ZonePlan(location, [location], Machine.Local, [.. Enumerable.Range(1, nodes).Select(i => ($"node-{i}", Machine.Local))]) { Replicas = replicas }]);
     }
 
     /// <summary>The zones as the scopes of components name them: each app may publish and hear what it has to, and others nothing.</summary>
@@ -34,4 +34,8 @@ internal sealed record ClusterPlan(Machine Registry, Machine Backend, IReadOnlyL
 /// <param name="Reach">Whose nodes its resolver offers.</param>
 /// <param name="Resolver">Where its resolver runs.</param>
 /// <param name="Nodes">The names of its nodes, and where they run.</param>
-internal sealed record ZonePlan(Location Location, IReadOnlyList<Location> Reach, Machine Resolver, IReadOnlyList<(string Name, Machine Machine)> Nodes);
+internal sealed record ZonePlan(Location Location, IReadOnlyList<Location> Reach, Machine Resolver, IReadOnlyList<(string Name, Machine Machine)> Nodes)
+{
+    /// <summary>How many replicas its resolver has.</summary>
+    public int Replicas { get; init; } = 1;
+}

@@ -20,6 +20,8 @@ internal sealed record Received(string Path, JsonElement Event, IHeaderDictionar
 internal sealed class TestApp : IAsyncDisposable
 {
     private readonly Channel<Received> _received = Channel.CreateUnbounded<Received>();
+    private readonly SemaphoreSlim _hung = new(0);
+    private readonly SemaphoreSlim _hungUp = new(0);
     private readonly WebApplication _app;
 
     public TestApp(string appId, object[] subscriptions)
@@ -40,6 +42,13 @@ internal sealed class TestApp : IAsyncDisposable
         });
         _app.MapFallback(async (HttpContext context) =>
         {
+            if (Hangs)
+            {
+                context.RequestAborted.Register(() => _hungUp.Release());
+                _hung.Release();
+                await Task.Delay(Timeout.InfiniteTimeSpan, context.RequestAborted);
+            }
+
             context.Response.Headers["x-app"] = appId;
             context.Response.StatusCode = int.TryParse(context.Request.Query["status"], out var status) ? status : 200;
             using var reader = new StreamReader(context.Request.Body);
@@ -68,6 +77,9 @@ internal sealed class TestApp : IAsyncDisposable
     /// <summary>What to answer to the next deliveries; SUCCESS once there is nothing left.</summary>
     public ConcurrentQueue<IResult> Answers { get; } = new();
 
+    /// <summary>Whether it leaves what it would echo without an answer.</summary>
+    public bool Hangs { get; set; }
+
     /// <summary>A client of the sidecar, with its token where it wants one.</summary>
     public DaprClient Dapr { get; private set; } = null!;
 
@@ -93,6 +105,12 @@ internal sealed class TestApp : IAsyncDisposable
         return await _received.Reader.ReadAsync(deadline.Token);
     }
 
+    /// <summary>Waits until it has left one more call without an answer.</summary>
+    public async Task NextHungAsync() => Assert.True(await _hung.WaitAsync(Eventually.Deadline));
+
+    /// <summary>Waits until one more caller has hung up on it.</summary>
+    public async Task NextHungUpAsync() => Assert.True(await _hungUp.WaitAsync(Eventually.Deadline));
+
     /// <summary>Whether nothing has been delivered that was not taken.</summary>
     public bool HasNoMore => _received.Reader.Count == 0;
 
@@ -106,5 +124,7 @@ internal sealed class TestApp : IAsyncDisposable
         Dapr?.Dispose();
         Http?.Dispose();
         await _app.DisposeAsync();
+        _hung.Dispose();
+        _hungUp.Dispose();
     }
 }

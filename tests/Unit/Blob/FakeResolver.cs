@@ -71,14 +71,16 @@ internal sealed class FakeResolver : IAsyncDisposable
     {
         if (context.Request.Path.StartsWithSegments("/v1.0/invoke/resolver-a/method/v1/nodes", out var node))
         {
-            var known = new NodeAnswer(Nodes.GetValueOrDefault(node.Value!.TrimStart('/')));
+            Assert.True(PeerClaim.TryParse(node.Value!.TrimStart('/'), out var claim));
+            var known = new NodeAnswer(claim, Nodes.GetValueOrDefault(claim.ToString()));
             await context.Response.WriteAsync(JsonSerializer.Serialize(known, ContractsJson.Default.NodeAnswer), Encoding.UTF8);
             return;
         }
 
-        if (context.Request.Path.StartsWithSegments("/v1.0/invoke/resolver-a/method/v1/in-flight"))
+        if (context.Request.Path.StartsWithSegments("/v1.0/invoke/resolver-a/method/v1/in-flight", out var content))
         {
-            await context.Response.WriteAsync(JsonSerializer.Serialize(new InFlightAnswer(InFlight), ContractsJson.Default.InFlightAnswer), Encoding.UTF8);
+            var digest = Digest.Parse(content.Value!.Split('/')[^1]);
+            await context.Response.WriteAsync(JsonSerializer.Serialize(new InFlightAnswer(digest, InFlight), ContractsJson.Default.InFlightAnswer), Encoding.UTF8);
             return;
         }
 
@@ -86,7 +88,7 @@ internal sealed class FakeResolver : IAsyncDisposable
         {
             var asker = (await JsonSerializer.DeserializeAsync(context.Request.Body, ContractsJson.Default.FollowRequest))!;
             FollowQuestions.Enqueue(asker);
-            var told = Following?.Invoke(asker) ?? new FollowAnswer(0);
+            var told = Following?.Invoke(asker) ?? new FollowAnswer(asker.Digest, 0);
             await context.Response.WriteAsync(JsonSerializer.Serialize(told, ContractsJson.Default.FollowAnswer), Encoding.UTF8);
             return;
         }

@@ -72,7 +72,7 @@ public sealed class RelayTests : BlobTests
             await call.StallAsync();
         }));
         var download = new Download(parent, _content);
-        Resolver.Following = question => new FollowAnswer(1, question.Node == node.Identity.Name ? parent.Identity : source.AsHolder("node-c").Node);
+        Resolver.Following = question => new FollowAnswer(question.Digest, 1, question.Node == node.Identity.Name ? parent.Identity : source.AsHolder("node-c").Node);
 
         using var toContainerd = await parent.GetAsync($"/v2/app/blobs/{download.Digest}");
         using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}");
@@ -359,7 +359,7 @@ public sealed class RelayTests : BlobTests
 
     /// <summary>Has the resolver name these nodes, one after the other as those before have failed; then the asking node leads.</summary>
     private void Follow(params NodeIdentity[] parents) => Resolver.Following = question =>
-        parents.FirstOrDefault(parent => !question.Failed.Contains(parent.Name)) is { } next ? new FollowAnswer(1, next) : new FollowAnswer(0);
+        parents.FirstOrDefault(parent => !question.Failed.Contains(parent.Name)) is { } next ? new FollowAnswer(question.Digest, 1, next) : new FollowAnswer(question.Digest, 0);
 
     private void Follow(params BlobNode[] parents) => Follow([.. parents.Select(parent => parent.Identity)]);
 

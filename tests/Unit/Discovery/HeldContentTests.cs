@@ -52,15 +52,15 @@ public class HeldContentTests
     }
 
     [Fact]
-    public void A_tag_that_is_confirmed_later_is_added_only_and_counted_once()
+    public void A_tag_that_is_confirmed_later_is_removed_as_it_was_and_added_as_it_is()
     {
-        var content = Listed(Some.Tag("app:1", 1, Monday));
-        var confirmed = Some.Tag("app:1", 1, Monday.AddDays(1));
+        var (before, confirmed) = (Some.Tag("app:1", 1, Monday), Some.Tag("app:1", 1, Monday.AddDays(1)));
+        var content = Listed(before);
 
         content.Apply(new ContentListed([confirmed]));
 
         var (removed, added) = content.TakeChanges();
-        Assert.Empty(removed);
+        Assert.Equal(before, Assert.Single(removed));
         Assert.Equal(confirmed, Assert.Single(added));
         Assert.Equal(1, content.TakenSummary.Count);
     }
@@ -81,15 +81,20 @@ public class HeldContentTests
         {
             var content = Listed();
             var heard = new Dictionary<ContentKey, HeldKey>();
+            var sum = default(ContentSummary);
             foreach (var (change, isTaken) in history.Append((new ContentAdded(Some.Digest(99)), true)))
             {
                 content.Apply(change);
                 if (isTaken)
                 {
                     var (removed, added) = content.TakeChanges();
-                    Assert.All(removed, key => Assert.True(heard.Remove(key.Key)));
-                    Assert.All(added, key => heard[key.Key] = key);
+                    Assert.All(removed, key => Assert.True(heard.Remove(key.Key, out var was) && was == key));
+                    Assert.All(added, key => Assert.True(heard.TryAdd(key.Key, key)));
+
+                    // As a resolver adds up what it hears.
+                    sum += ContentSummary.Of(added) - ContentSummary.Of(removed);
                     Assert.Equal(ContentSummary.Of(heard.Values), content.TakenSummary);
+                    Assert.Equal(content.TakenSummary, sum);
                 }
             }
 

@@ -22,7 +22,10 @@ internal static class Some
             var digest = Gen.Choose(0, 8).Select(Digest);
             var held = Gen.OneOf(
                 digest.Select(d => new HeldKey(d)),
-                Gen.Choose(0, 3).SelectMany(tag => Gen.Choose(0, 3).Select(target => Tag($"app:{tag}", target))));
+                from tag in Gen.Choose(0, 3)
+                from target in Gen.Choose(0, 3)
+                from day in Gen.Choose(0, 2)
+                select Tag($"app:{tag}", target, DateTimeOffset.UnixEpoch.AddDays(day)));
             var change = Gen.OneOf(
                 digest.Select(ContentChange (d) => new ContentAdded(d)),
                 digest.Select(ContentChange (d) => new ContentRemoved(d)),

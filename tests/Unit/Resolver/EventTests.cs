@@ -4,6 +4,7 @@ using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
 using SpegelDapr.Resolver.Holders;
+using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Resolving;
 using SpegelDapr.Resolver.Store;
 
@@ -216,6 +217,124 @@ public sealed class EventTests : IDisposable
         _sent.Add(last);
         await DeliverAllAsync();
         Assert.Empty(await HoldersAsync(Layer));
+    }
+
+    [Fact]
+    public async Task What_a_snapshot_repeats_is_held_all_the_time_though_documents_are_remembered_from_before_it()
+    {
+        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        _node.Hold([.. Enumerable.Range(0, 3).Select(i => new HeldKey(Digest.OfSha256([(byte)i])))]);
+        _node.Start();
+        await DeliverAllAsync();
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Single(await NowAsync(_replica, Layer));
+
+        // The other replica writes the entries of the first chunk, and this one the lease once the snapshot is complete.
+        _node.Hear(new SyncRequest(_node.Identity.Name, _node.Epoch));
+        Assert.Equal("SUCCESS", await _time.RunAsync(other.DeliverAsync(_sent[0])));
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(_sent[1])));
+
+        Assert.Single(await NowAsync(_replica, Layer));
+    }
+
+    [Fact]
+    public async Task What_a_new_epoch_holds_is_found_though_the_lease_is_remembered_from_before_it()
+    {
+        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        _node.Hold(new HeldKey(Layer));
+        _node.Start();
+        await DeliverAllAsync();
+        _time.Advance(TimeSpan.FromMilliseconds(900));
+        Assert.Single(await NowAsync(_replica, Layer));
+        _node.Crash();
+        _node.Start();
+
+        await DeliverAllAsync(other);
+        await _replica.WriteAsync(Layer, new HolderEntry(_node.Identity.Name, _node.Epoch, 1));
+
+        Assert.Single(await NowAsync(_replica, Layer));
+    }
+
+    [Fact]
+    public async Task A_replica_that_has_just_missed_a_nodes_lease_drops_none_of_its_entries()
+    {
+        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        var second = new SimulatedNode("node-b", _time, _sent.Add);
+        _node.Hold(new HeldKey(Layer));
+        second.Hold(new HeldKey(Layer));
+        _node.Start();
+        second.Start();
+        Assert.Empty(await other.Leases.RecallAsync([new LeaseHolder(_node.Identity.Location, _node.Identity.Name)], CancellationToken.None));
+
+        // No time passes meanwhile.
+        Assert.Equal("SUCCESS", await _replica.DeliverAsync(_sent[0]));
+        Assert.Equal("SUCCESS", await other.DeliverAsync(_sent[1]));
+
+        Assert.Equal(["node-a", "node-b"], await HoldersAsync(Layer));
+    }
+
+    [Fact]
+    public async Task What_nobody_held_a_moment_ago_is_found_by_both_replicas_soon_after_its_event()
+    {
+        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        _node.Start();
+        _node.Hold(new HeldKey(Layer));
+        _node.Lose(Layer);
+        await DeliverAllAsync();
+        var never = ContentKey.FromDigest(Digest.OfSha256([9]));
+        foreach (var key in new[] { Layer, never })
+        {
+            Assert.Empty(await NowAsync(_replica, key));
+            Assert.Empty(await NowAsync(other, key));
+            _node.Hold(new HeldKey(key));
+            await DeliverAllAsync();
+
+            // Who applied it knows it at once.
+            Assert.Single(await NowAsync(_replica, key));
+            _time.Advance(DocumentCache.MissesLive);
+            Assert.Single(await NowAsync(other, key));
+        }
+    }
+
+    [Fact]
+    public async Task However_many_ask_for_what_nobody_holds_the_store_is_read_once_and_then_a_few_times_a_second()
+    {
+        _store.Latency = TimeSpan.FromMilliseconds(10);
+        await _time.RunAsync(Task.WhenAll(Enumerable.Range(0, 1000).Select(_ => _replica.FindAsync([Layer]))), most: _store.Latency);
+        Assert.Equal(1, _store.Reads);
+
+        _store.Latency = TimeSpan.Zero;
+        for (var i = 0; i < 1000; i++)
+        {
+            _time.Advance(TimeSpan.FromMilliseconds(1));
+            await NowAsync(_replica, Layer);
+        }
+
+        Assert.InRange(_store.Reads, 2, 25);
+    }
+
+    [Fact]
+    public async Task A_tag_confirmed_later_changes_no_sum_in_whatever_order_and_however_often_it_is_told()
+    {
+        _node.Start();
+        await DeliverAllAsync();
+        for (var i = 0; i < 4; i++)
+        {
+            _node.Hold(new HeldKey(Tag, Digest.OfSha256([1]), _time.GetUtcNow().AddSeconds(-10 + i)));
+        }
+
+        var last = _sent[^1];
+        _sent.Reverse();
+        _sent.AddRange(_sent.ToList());
+        await DeliverAllAsync();
+        _node.Heartbeat();
+        await DeliverAllAsync();
+        _time.Advance(TimeSpan.FromSeconds(3));
+
+        var holder = Assert.Single(await NowAsync(_replica, Tag));
+        Assert.Equal(Assert.Single(((DeltaEvent)last).Added).UpdatedAt, holder.UpdatedAt);
+        Assert.Equal(Digest.OfSha256([1]), holder.Digest);
+        Assert.Empty(_requests);
     }
 
     [Fact]
@@ -458,6 +577,9 @@ public sealed class EventTests : IDisposable
 
         _sent.Clear();
     }
+
+    /// <summary>Who holds a key by what a replica remembers and reads without any time passing.</summary>
+    private static async Task<IEnumerable<LiveHolder>> NowAsync(ResolverReplica replica, ContentKey key) => (await replica.FindAsync([key]))[key];
 
     private async Task<IEnumerable<string>> HoldersAsync(ContentKey key)
     {

@@ -22,7 +22,7 @@ public class InFlightDocumentTests
         var (document, now) = (InFlightDocument.Empty, Now);
         foreach (var (who, failedBits, deadBits, seconds) in history)
         {
-            now = now.AddSeconds(seconds);
+            now += InFlightDocument.RepeatsFor + TimeSpan.FromSeconds(seconds);
             var asker = Name(who % Nodes);
 
             // Most of the bits are cleared, because with most of the nodes failed or dead nothing happens.
@@ -33,6 +33,7 @@ public class InFlightDocumentTests
             (document, var answer) = document.Follow(Question(asker, failed), alive, RandomLoad, mostFollowers, now, random);
 
             AssertSound(document, mostFollowers);
+            Assert.Equal((document, answer), document.Follow(Question(asker, failed), alive, RandomLoad, mostFollowers, now, random));
             Assert.Equal(new InFlightNode(asker, now, answer.Parent?.Name), document.Nodes[^1]);
             Assert.Equal(before.Nodes.Where(node => node.Node != asker && !failed.Contains(node.Node)), document.Nodes.SkipLast(1));
             Assert.Equal(Ancestors(document, asker).Count, answer.Depth);
@@ -59,7 +60,7 @@ public class InFlightDocumentTests
         var document = new InFlightDocument([.. entries.Select(entry =>
             new InFlightNode(Name(entry.Node % Nodes), Now, entry.Parent is { } parent ? Name(parent % (Nodes + 2)) : null))]);
 
-        var (after, answer) = document.Follow(Question(Name(who % Nodes)), All, Nothing, 3, Now, new Random(seed));
+        var (after, answer) = document.Follow(Question(Name(who % Nodes)), All, Nothing, 3, Now + InFlightDocument.RepeatsFor, new Random(seed));
 
         Assert.Equal(after.Nodes.Count, after.Nodes.DistinctBy(node => node.Node).Count());
         Assert.Equal(answer.Depth, Ancestors(after, Name(who % Nodes)).Count);
@@ -86,7 +87,7 @@ public class InFlightDocumentTests
 
         var (_, answer) = document.Follow(Question(Name(2)), All, Nothing, 2, Now, new Random(1));
 
-        Assert.Equal(new FollowAnswer(2, All[Name(1)]), answer);
+        Assert.Equal(new FollowAnswer(Layer, 2, All[Name(1)]), answer);
     }
 
     [Fact]
@@ -96,7 +97,7 @@ public class InFlightDocumentTests
 
         var (_, answer) = document.Follow(Question(Name(2)), All, node => new InFlightLoad(0, node == Name(0) ? 5 : 1), 2, Now, new Random(1));
 
-        Assert.Equal(new FollowAnswer(1, All[Name(0)]), answer);
+        Assert.Equal(new FollowAnswer(Layer, 1, All[Name(0)]), answer);
     }
 
     [Fact]
@@ -127,7 +128,7 @@ public class InFlightDocumentTests
 
         var (after, answer) = document.Follow(Question(Name(1), [Name(0)]), All, Nothing, 2, Now, new Random(1));
 
-        Assert.Equal(new FollowAnswer(1, All[Name(3)]), answer);
+        Assert.Equal(new FollowAnswer(Layer, 1, All[Name(3)]), answer);
         Assert.Equal([(Name(2), Name(1)), (Name(3), null), (Name(1), Name(3))], after.Nodes.Select(node => (node.Node, node.Parent)));
     }
 
@@ -139,8 +140,8 @@ public class InFlightDocumentTests
         var (after, answer) = document.Follow(Question(Name(3)), All, node => new InFlightLoad(9, 0), 2, Now, new Random(1));
         var (_, back) = after.Follow(Question(Name(0)), All, Nothing, 2, Now, new Random(1));
 
-        Assert.Equal(new FollowAnswer(1, All[Name(1)]), answer);
-        Assert.Equal(new FollowAnswer(0), back);
+        Assert.Equal(new FollowAnswer(Layer, 1, All[Name(1)]), answer);
+        Assert.Equal(new FollowAnswer(Layer, 0), back);
     }
 
     [Fact]
@@ -150,13 +151,30 @@ public class InFlightDocumentTests
         var asker = Question(NodeName.Parse("late"));
 
         var (after, answer) = full.Follow(asker, All, Nothing, 2, Now, new Random(1));
-        var (again, _) = full.Follow(Question(Name(5)), All, Nothing, 2, Now, new Random(1));
+        var (again, _) = full.Follow(Question(Name(5)), All, Nothing, 2, Now + InFlightDocument.RepeatsFor, new Random(1));
         var (later, _) = full.Follow(asker, All, Nothing, 2, Now + InFlightDocument.CountsFor, new Random(1));
 
         Assert.Equal(full.Nodes, after.Nodes);
         Assert.NotNull(answer.Parent);
         Assert.Equal(Name(5), again.Nodes[^1].Node);
         Assert.Equal([asker.Node], later.Nodes.Select(node => node.Node));
+    }
+
+    [Fact]
+    public void A_question_that_is_repeated_gets_the_same_answer_until_its_parent_has_failed_or_is_gone()
+    {
+        var document = Document((0, null), (1, null), (2, 1));
+        var question = Question(Name(2));
+        var without = All.Values.Where(node => node.Name != Name(1)).ToDictionary(node => node.Name);
+
+        for (var seed = 0; seed < 20; seed++)
+        {
+            Assert.Equal((document, new FollowAnswer(Layer, 1, All[Name(1)])), document.Follow(question, All, Nothing, 9, Now.AddSeconds(1), new Random(seed)));
+            Assert.Equal((document, new FollowAnswer(Layer, 0)), document.Follow(Question(Name(0)), All, Nothing, 9, Now.AddSeconds(1), new Random(seed)));
+        }
+
+        Assert.Equal(Name(0), document.Follow(Question(Name(2), [Name(1)]), All, Nothing, 9, Now, new Random(1)).Answer.Parent?.Name);
+        Assert.Equal(Name(0), document.Follow(question, without, Nothing, 9, Now, new Random(1)).Answer.Parent?.Name);
     }
 
     private static NodeName Name(int number) => NodeName.Parse($"node-{number}");

@@ -70,6 +70,19 @@ public sealed class InFlightTests : IDisposable
     }
 
     [Fact]
+    public async Task Who_asks_two_replicas_at_once_gets_one_answer()
+    {
+        await LiveAsync(40);
+        _store.Latency = TimeSpan.FromMilliseconds(5);
+
+        var answers = await _time.RunAsync(
+            Task.WhenAll(Enumerable.Range(0, 80).Select(async i => (Node: i / 2, Answer: await AskAsync(i % 2 == 0 ? _one : _other, i / 2)))), MostTime);
+
+        Assert.All(answers.GroupBy(told => told.Node, told => told.Answer.Parent), told => Assert.Single(told.Distinct()));
+        await AssertSoundAsync(40);
+    }
+
+    [Fact]
     public async Task A_write_that_has_succeeded_although_the_store_says_no_is_repeated_without_harm()
     {
         await LiveAsync(40);
@@ -108,7 +121,7 @@ public sealed class InFlightTests : IDisposable
     {
         await AskAsync(_one, 0);
 
-        Assert.Equal(new FollowAnswer(0), await AskAsync(_one, 1));
+        Assert.Equal(new FollowAnswer(Layer, 0), await AskAsync(_one, 1));
     }
 
     [Fact]
@@ -124,7 +137,7 @@ public sealed class InFlightTests : IDisposable
 
         Assert.Equal([Name(1)], await InFlightAsync());
         Assert.Contains("node-0", _store.Text(Key), StringComparison.Ordinal);
-        Assert.Equal(new FollowAnswer(1, Identity(1)), await AskAsync(_other, 2));
+        Assert.Equal(new FollowAnswer(Layer, 1, Identity(1)), await AskAsync(_other, 2));
         Assert.DoesNotContain("\"node\":\"node-0\"", _store.Text(Key), StringComparison.Ordinal);
 
         _time.Advance(TimeSpan.FromMinutes(10));
@@ -149,7 +162,7 @@ public sealed class InFlightTests : IDisposable
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => second);
-        Assert.Equal(new FollowAnswer(1, Identity(0)), await _time.RunAsync(third, MostTime));
+        Assert.Equal(new FollowAnswer(Layer, 1, Identity(0)), await _time.RunAsync(third, MostTime));
         Assert.Equal([Name(0), Name(2)], await _time.RunAsync(InFlightAsync(), MostTime));
     }
 
@@ -165,7 +178,7 @@ public sealed class InFlightTests : IDisposable
 
         Assert.All(asked, task => Assert.IsType<StoreUnavailableException>(task.Exception?.InnerException));
         _store.IsDown = false;
-        Assert.Equal(new FollowAnswer(0), await _time.RunAsync(AskAsync(_one, 1), MostTime));
+        Assert.Equal(new FollowAnswer(Layer, 0), await _time.RunAsync(AskAsync(_one, 1), MostTime));
     }
 
     [Fact]

@@ -269,8 +269,8 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         var leader = Node with { Location = Location.Parse("eu/a") };
         await DeliverAsync("/v1/events/eu/a", Snapshot() with { Node = leader });
 
-        Assert.Equal(new FollowAnswer(0), await FollowAsync("node-b"));
-        Assert.Equal(new FollowAnswer(1, leader), await FollowAsync("node-c"));
+        Assert.Equal(new FollowAnswer(Layer.Digest!.Value, 0), await FollowAsync("node-b"));
+        Assert.Equal(new FollowAnswer(Layer.Digest!.Value, 1, leader), await FollowAsync("node-c"));
         var inFlight = await InFlightAsync($"eu/a/{Layer}");
 
         Assert.Equal(
@@ -286,14 +286,12 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         await FollowAsync("node-b");
         await FollowAsync("node-c");
 
-        Assert.Equal(new FollowAnswer(0), await FollowAsync("node-c", "node-b"));
+        Assert.Equal(new FollowAnswer(Layer.Digest!.Value, 0), await FollowAsync("node-c", "node-b"));
         Assert.Equal([NodeName.Parse("node-c")], (await InFlightAsync($"eu/a/{Layer}")).Nodes.Select(node => node.Node));
     }
 
     [Theory]
     [InlineData("eu/b/{0}")]
-    [InlineData("eu/a/sha256:0")]
-    [InlineData("eu/No%20Zone/{0}")]
     public async Task Nobody_is_in_flight_with_what_nobody_has_asked_for(string what)
     {
         await FollowAsync("node-b");
@@ -343,7 +341,7 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         using var tooLarge = await PostAsync(new string(' ', 100 * 1024), FollowRequest.Method);
 
         Assert.All([refused, tooLarge], response => Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode));
-        Assert.Equal(new FollowAnswer(0), await FollowAsync($"{name}-00", failed[1..]));
+        Assert.Equal(new FollowAnswer(Layer.Digest!.Value, 0), await FollowAsync($"{name}-00", failed[1..]));
     }
 
     [Theory]
@@ -351,14 +349,25 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
     [InlineData("eu/b/node-a", false)]
     [InlineData("eu/a/node-b", false)]
     [InlineData("us/x/node-b", false)]
-    [InlineData("eu/b/Node B", false)]
     public async Task Whether_a_node_is_alive_and_in_reach_is_told_with_its_identity(string node, bool isKnown)
     {
         await DeliverAsync("/v1/events/eu/b", Snapshot(Layer));
 
         var answer = await _http.GetFromJsonAsync($"/v1/nodes/{node}", ContractsJson.Default.NodeAnswer);
 
-        Assert.Equal(isKnown ? Node : null, answer!.Node);
+        Assert.Equal(node, answer!.Asked.ToString());
+        Assert.Equal(isKnown ? Node : null, answer.Node);
+    }
+
+    [Theory]
+    [InlineData("nodes/eu/b/Node B")]
+    [InlineData("in-flight/eu/a/sha256:0")]
+    [InlineData("in-flight/eu/No%20Zone/sha256:5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9")]
+    public async Task A_question_about_what_is_no_node_and_no_content_gets_404(string path)
+    {
+        using var response = await _http.GetAsync($"/v1/{path}");
+
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
     }
 
     [Fact]
