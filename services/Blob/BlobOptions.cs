@@ -71,7 +71,7 @@ public sealed class BlobOptions : IValidatedOptions
             yield return $"Blob:ContentPath is empty: give the directory that holds blobs/, such as {new BlobOptions().ContentPath}.";
         }
 
-        if (MirrorAddress.Length > 0 && !BlobAddress.TryParse(MirrorAddress, out _))
+        if (MirrorAddress.Length > 0 && !BlobAddress.TryParseSetting(MirrorAddress, out _))
         {
             yield return $"Blob:MirrorAddress is '{MirrorAddress}': give {BlobAddress.Form}, at which the node's containerd reaches the mirror, or nothing.";
         }

@@ -125,6 +125,10 @@ public readonly record struct BlobAddress : IParsedText<BlobAddress>
     public static bool TryParseSetting([NotNullWhen(true)] string? text, out BlobAddress value) =>
         TryParse(text is null ? null : WithBrackets(text), out value);
 
+    /// <summary>As <see cref="TryParseSetting"/>.</summary>
+    /// <exception cref="FormatException"><paramref name="text"/> is not a blob address.</exception>
+    public static BlobAddress ParseSetting(string text) => Parse(WithBrackets(text));
+
     /// <summary>Parses an address.</summary>
     /// <exception cref="FormatException"><paramref name="text"/> is not a blob address.</exception>
     public static BlobAddress Parse(string text) => ParsedText.Parse<BlobAddress>(text);

@@ -24,7 +24,7 @@ public sealed class NodeOptions : IValidatedOptions
     public Location Location => Location.Parse($"{Region}/{Zone}");
 
     /// <summary>The node's identity.</summary>
-    public NodeIdentity Identity => new(NodeName.Parse(Name), Location, BlobAddress.TryParseSetting(Address, out var address) ? address : throw new FormatException($"'{Address}' is not {BlobAddress.Form}."));
+    public NodeIdentity Identity => new(NodeName.Parse(Name), Location, BlobAddress.ParseSetting(Address));
 
     /// <inheritdoc/>
     public IEnumerable<string> Problems()

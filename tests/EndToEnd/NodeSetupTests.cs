@@ -228,11 +228,13 @@ public sealed class NodeSetupTests : IAsyncLifetime, IDisposable
         var before = Directory.GetFileSystemEntries(_containerd.Hosts);
 
         var (exitCode, output) = await ExternalProcess.TryRunAsync(
-            "dotnet", [Program, "configure", "--certs-d", _containerd.Hosts, "--mirror", "http://[::1]:5000", "--registry", "ghcr.io", "--containerd-sock", _containerd.Socket]);
+            "dotnet", [Program, "configure", "--certs-d", _containerd.Hosts, "--mirror", "http://::1:5000", "--registry", "ghcr.io", "--containerd-sock", _containerd.Socket]);
 
         Assert.Equal(isRead ? 0 : 1, exitCode);
         Assert.Equal(isRead, !before.SequenceEqual(Directory.GetFileSystemEntries(_containerd.Hosts)));
         Assert.Equal(!isRead, output.Contains("cannot read an IPv6 address", StringComparison.Ordinal));
+        Assert.Equal(isRead, File.Exists(Path.Combine(_containerd.Hosts, "ghcr.io", "hosts.toml"))
+            && (await File.ReadAllTextAsync(Path.Combine(_containerd.Hosts, "ghcr.io", "hosts.toml"))).Contains("http://[::1]:5000", StringComparison.Ordinal));
     }
 
     /// <summary>A runtime that drops privileges reads what it made.</summary>

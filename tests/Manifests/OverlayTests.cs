@@ -209,12 +209,30 @@ public sealed class OverlayTests
             Assert.All(environment.Keys, name => Assert.True(name is "POD_IP" or "HOST_IP" || Settings.IsVariable(name), name));
             Assert.DoesNotContain(environment.Values, value => value.Contains("$(", StringComparison.Ordinal));
             var configuration = rendered.Configuration(container);
-            foreach (var section in configuration.GetChildren().Where(section => Settings.Sections.ContainsKey(section.Key)))
-            {
-                Assert.Empty(((IValidatedOptions)section.Get(Settings.Sections[section.Key])!).Problems());
-            }
+            AssertRight(configuration);
 
             Assert.Equal(environment.GetValueOrDefault("Zones__Mode"), overlay.Split('/', '-')[1]);
+        }
+    }
+
+    [KubectlTheory]
+    [MemberData(nameof(Overlays))]
+    public async Task Settings_are_right_on_a_node_of_IPv6_alone(string overlay)
+    {
+        var rendered = await Rendered.KustomizeAsync(overlay);
+        foreach (var pod in rendered.All<V1DaemonSet>().Select(set => set.Spec.Template.Spec))
+        {
+            foreach (var container in pod.Containers)
+            {
+                var configuration = rendered.Configuration(container, Rendered.IPv6Fields);
+                AssertRight(configuration);
+
+                Assert.Equal($"http://[fd00:0:0:7::8]:{BlobPort}", BlobAddress.ParseSetting(configuration["Node:Address"]!).ToString());
+            }
+
+            var blob = rendered.Configuration(pod.Containers.Single(container => container.Name == "blob"), Rendered.IPv6Fields);
+            Assert.Equal("fd00::3", blob["Blob:Clients:0"]);
+            Assert.StartsWith("http://[fd00::3]:", BlobAddress.ParseSetting(blob["Blob:MirrorAddress"]!).ToString(), StringComparison.Ordinal);
         }
     }
 
@@ -358,6 +376,11 @@ public sealed class OverlayTests
             ports.Where(port => port.EndsWith("-metrics", StringComparison.Ordinal)).Distinct().Append("dapr-metrics").Order(),
             monitor.Spec.PodMetricsEndpoints.Select(endpoint => endpoint.Port).Order());
     }
+
+    /// <summary>All sections of a service's settings are what it takes.</summary>
+    private static void AssertRight(IConfiguration configuration) => Assert.All(
+        configuration.GetChildren().Where(section => Settings.Sections.ContainsKey(section.Key)),
+        section => Assert.Empty(((IValidatedOptions)section.Get(Settings.Sections[section.Key])!).Problems()));
 
     /// <summary>What has to do with files of root's: containerd's socket and configuration.</summary>
     private static bool IsRootsWork(V1Container container) => container.Name is "discovery" || IsNodeSetup(container);

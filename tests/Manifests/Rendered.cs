@@ -30,7 +30,9 @@ internal sealed class Rendered(IReadOnlyList<IKubernetesObject<V1ObjectMeta>> ob
         Pods.SelectMany(pod => (pod.Pod.Spec.InitContainers ?? []).Concat(pod.Pod.Spec.Containers), (pod, container) => (pod.Pod.Spec, container));
 
     /// <summary>The environment of a container, as the kubelet makes it on a node at <see cref="HostAddress"/>.</summary>
-    public Dictionary<string, string> Environment(V1Container container)
+    /// <param name="container">The container.</param>
+    /// <param name="fields">What the pod's fields are.</param>
+    public Dictionary<string, string> Environment(V1Container container, IReadOnlyDictionary<string, string>? fields = null)
     {
         var variables = (container.EnvFrom ?? [])
             .Select(source => All<V1ConfigMap>().Single(map => map.Metadata.Name == source.ConfigMapRef.Name))
@@ -39,7 +41,7 @@ internal sealed class Rendered(IReadOnlyList<IKubernetesObject<V1ObjectMeta>> ob
         var own = new Dictionary<string, string>();
         foreach (var variable in container.Env ?? [])
         {
-            own[variable.Name] = variable.ValueFrom?.FieldRef.FieldPath is { } path ? Fields[path] : Expand(variable.Value, own);
+            own[variable.Name] = variable.ValueFrom?.FieldRef.FieldPath is { } path ? (fields ?? Fields)[path] : Expand(variable.Value, own);
         }
 
         foreach (var (name, value) in own)
@@ -51,8 +53,8 @@ internal sealed class Rendered(IReadOnlyList<IKubernetesObject<V1ObjectMeta>> ob
     }
 
     /// <summary>Its settings.</summary>
-    public IConfigurationRoot Configuration(V1Container container) => new ConfigurationBuilder()
-        .AddInMemoryCollection(Environment(container).Select(variable => KeyValuePair.Create(variable.Key.Replace("__", ":", StringComparison.Ordinal), (string?)variable.Value)))
+    public IConfigurationRoot Configuration(V1Container container, IReadOnlyDictionary<string, string>? fields = null) => new ConfigurationBuilder()
+        .AddInMemoryCollection(Environment(container, fields).Select(variable => KeyValuePair.Create(variable.Key.Replace("__", ":", StringComparison.Ordinal), (string?)variable.Value)))
         .Build();
 
     /// <summary>Options of a container.</summary>
@@ -62,6 +64,14 @@ internal sealed class Rendered(IReadOnlyList<IKubernetesObject<V1ObjectMeta>> ob
     public static IPAddress HostAddress { get; } = IPAddress.Parse("10.1.2.3");
 
     public static IPAddress PodAddress { get; } = IPAddress.Parse("10.244.7.8");
+
+    /// <summary>A pod's fields on a node of IPv6 alone: Kubernetes writes its addresses without brackets.</summary>
+    public static Dictionary<string, string> IPv6Fields { get; } = new()
+    {
+        ["spec.nodeName"] = "worker-1",
+        ["status.hostIP"] = "fd00::3",
+        ["status.podIP"] = "fd00:0:0:7::8",
+    };
 
     private static Dictionary<string, string> Fields { get; } = new()
     {

@@ -22,14 +22,15 @@ internal sealed partial class MirrorAddressWatch(
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        if (options.Value.MirrorAddress is not { Length: > 0 } address)
+        if (options.Value.MirrorAddress is not { Length: > 0 } setting)
         {
             return;
         }
 
+        var address = BlobAddress.ParseSetting(setting);
         metrics.ObserveMirrorAddress(() => _isTaken);
         using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false, ActivityHeadersPropagator = null });
-        var target = new Uri(BlobAddress.Parse(address).Uri, "/v2/");
+        var target = new Uri(address.Uri, "/v2/");
         for (var delay = FirstDelay; ; delay = Interval)
         {
             await Task.Delay(delay, time, stoppingToken);
