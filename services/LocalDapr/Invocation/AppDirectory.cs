@@ -3,7 +3,10 @@ using System.Collections.Immutable;
 
 namespace SpegelDapr.LocalDapr.Invocation;
 
-/// <summary>Finds the instances of an app, each in turn: those of this host, or else those that other processes have recorded.</summary>
+/// <summary>
+/// Finds the instances of an app, each in turn: those of this host, or else those that other processes have recorded. They are recorded as
+/// <c>app.namespace</c>, and an id without a namespace is of the caller's (dapr/pkg/messaging/direct_messaging.go).
+/// </summary>
 internal sealed class AppDirectory(ILoggerFactory loggers, TimeProvider time)
 {
     private readonly ConcurrentDictionary<string, ImmutableArray<AppAddress>> _apps = new();
@@ -13,30 +16,35 @@ internal sealed class AppDirectory(ILoggerFactory loggers, TimeProvider time)
     /// <summary>Records an instance until the result is disposed.</summary>
     public IDisposable Register(AppSpec app, AppAddress address)
     {
-        _apps.AddOrUpdate(app.AppId, [address], (_, addresses) => addresses.Add(address));
-        var record = app.ResolutionDirectory is { } directory ? Records(directory).Add(app.AppId, address) : null;
-        return new Registration(this, app.AppId, address, record);
+        var name = Qualified(app.AppId, app);
+        _apps.AddOrUpdate(name, [address], (_, addresses) => addresses.Add(address));
+        var record = app.ResolutionDirectory is { } directory ? Records(directory).Add(name, address) : null;
+        return new Registration(this, name, address, record);
     }
 
     /// <summary>The next instance of an app, as the app <paramref name="caller"/> sees it; null when there is none.</summary>
     public AppAddress? Next(string appId, AppSpec caller)
     {
-        var addresses = _apps.GetValueOrDefault(appId, []);
+        var name = Qualified(appId, caller);
+        var addresses = _apps.GetValueOrDefault(name, []);
         if (addresses.IsEmpty && caller.ResolutionDirectory is { } directory)
         {
-            addresses = Records(directory).Find(appId);
+            addresses = Records(directory).Find(name);
         }
 
         return addresses.IsEmpty ? null : addresses[(int)(Interlocked.Increment(ref _turn) % (uint)addresses.Length)];
     }
 
+    private static string Qualified(string appId, AppSpec app) =>
+        appId.Contains('.', StringComparison.Ordinal) ? appId : $"{appId}.{app.Namespace ?? AppSpec.DefaultNamespace}";
+
     private AppRecords Records(string directory) => _records.GetOrAdd(directory, path => new AppRecords(path, time, loggers.CreateLogger<AppRecords>()));
 
-    private sealed class Registration(AppDirectory directory, string appId, AppAddress address, IDisposable? record) : IDisposable
+    private sealed class Registration(AppDirectory directory, string name, AppAddress address, IDisposable? record) : IDisposable
     {
         public void Dispose()
         {
-            directory._apps.AddOrUpdate(appId, [], (_, addresses) => addresses.Remove(address));
+            directory._apps.AddOrUpdate(name, [], (_, addresses) => addresses.Remove(address));
             record?.Dispose();
         }
     }

@@ -21,6 +21,7 @@ internal sealed class TestApp : IAsyncDisposable
 {
     private readonly Channel<Received> _received = Channel.CreateUnbounded<Received>();
     private readonly WebApplication _app;
+    private int _asked;
 
     public TestApp(string appId, object[] subscriptions)
     {
@@ -29,7 +30,11 @@ internal sealed class TestApp : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls($"http://127.0.0.1:{Port}");
         _app = builder.Build();
-        _app.MapGet("/dapr/subscribe", () => Subscriptions);
+        _app.MapGet("/dapr/subscribe", () =>
+        {
+            Interlocked.Increment(ref _asked);
+            return Subscriptions;
+        });
         _app.MapPost("/events/{**rest}", async (HttpContext context) =>
         {
             var received = new Received(
@@ -65,6 +70,9 @@ internal sealed class TestApp : IAsyncDisposable
     /// <summary>What it answers when its sidecar asks what it subscribes to.</summary>
     public object[] Subscriptions { get; set; }
 
+    /// <summary>How often its sidecar has asked for them.</summary>
+    public int Asked => Volatile.Read(ref _asked);
+
     /// <summary>What to answer to the next deliveries; SUCCESS once there is nothing left.</summary>
     public ConcurrentQueue<IResult> Answers { get; } = new();
 
@@ -91,6 +99,20 @@ internal sealed class TestApp : IAsyncDisposable
     {
         using var deadline = new CancellationTokenSource(Eventually.Deadline);
         return await _received.Reader.ReadAsync(deadline.Token);
+    }
+
+    /// <summary>The next delivery, if there is one within the time.</summary>
+    public async Task<Received?> TryNextAsync(TimeSpan within)
+    {
+        using var deadline = new CancellationTokenSource(within);
+        try
+        {
+            return await _received.Reader.ReadAsync(deadline.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            return null;
+        }
     }
 
     /// <summary>Whether nothing has been delivered that was not taken.</summary>
