@@ -24,6 +24,7 @@ public sealed partial class Sidecar : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly AppSubscriptions? _appSubscriptions;
     private readonly SubscriptionSet _subscriptions;
+    private readonly Publisher _publisher;
     private readonly HotReload? _hotReload;
     private readonly WebApplication _api;
     private readonly CancellationTokenSource _stopping = new();
@@ -46,9 +47,9 @@ public sealed partial class Sidecar : IAsyncDisposable
         ILoggerFactory loggers)
     {
         (_app, _components, _directory, _time, _logger) = (app, components, directory, time, loggers.CreateLogger<Sidecar>());
-        var publisher = new Publisher(app, components, time);
+        _publisher = new Publisher(app, components, time);
         var channel = new AppChannel(new AppAddress(app.AppChannelAddress, app.AppPort ?? 0, app.AppApiToken), http);
-        _subscriptions = new SubscriptionSet(app, components, channel, publisher, faults, time, loggers.CreateLogger<SubscriptionSet>());
+        _subscriptions = new SubscriptionSet(app, components, channel, _publisher, faults, time, loggers.CreateLogger<SubscriptionSet>());
         if (ResourceFiles.IsHotReloadOn(app.ConfigPath))
         {
             _hotReload = new HotReload(app, files, watches, components, _subscriptions, time, loggers.CreateLogger<HotReload>());
@@ -59,7 +60,7 @@ public sealed partial class Sidecar : IAsyncDisposable
             _appSubscriptions = new AppSubscriptions(app, channel, loggers.CreateLogger<AppSubscriptions>());
         }
 
-        _api = CreateApi(publisher, new StateAccess(app, components), new Invoker(app, directory, http), loggers);
+        _api = CreateApi(new StateAccess(app, components), new Invoker(app, directory, http), loggers);
     }
 
     /// <summary>The app's id.</summary>
@@ -85,6 +86,16 @@ public sealed partial class Sidecar : IAsyncDisposable
     /// be made anew, for which daprd exits. The sidecar does not stop by itself.
     /// </summary>
     public Task ShutdownRequested => _shutdown.Task;
+
+    /// <summary>
+    /// Loses the brokers for good while all else goes on, for tests: nothing is published and nothing delivered any more, and health says nothing of
+    /// it. Dapr's JetStream component comes to that after an outage. Another start cures it.
+    /// </summary>
+    public async Task LoseBrokersAsync()
+    {
+        _publisher.Lose();
+        await _subscriptions.LoseAsync();
+    }
 
     /// <summary>Stops deliveries and the API. The app is left alone; messages in hand go back to their brokers.</summary>
     public async ValueTask DisposeAsync()
@@ -138,7 +149,7 @@ public sealed partial class Sidecar : IAsyncDisposable
         _reloading = Task.Run(ReloadAsync, CancellationToken.None);
     }
 
-    private WebApplication CreateApi(Publisher publisher, StateAccess state, Invoker invoker, ILoggerFactory loggers)
+    private WebApplication CreateApi(StateAccess state, Invoker invoker, ILoggerFactory loggers)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
@@ -158,10 +169,10 @@ public sealed partial class Sidecar : IAsyncDisposable
         api.MapWhen(context => HttpProtocol.IsHttp2(context.Request.Protocol), grpc => grpc
             .UseRouting()
             .UseEndpoints(endpoints => endpoints.MapGrpcService(
-                new GrpcApi(publisher, state, invoker, metadata, guard, () => _shutdown.TrySetResult()).Bind())));
+                new GrpcApi(_publisher, state, invoker, metadata, guard, () => _shutdown.TrySetResult()).Bind())));
         api.Use(guard.InvokeAsync);
         api.UseRouting();
-        new PublishEndpoints(publisher).Map(api);
+        new PublishEndpoints(_publisher).Map(api);
         new StateEndpoints(state).Map(api);
         metadata.Map(api);
         new HealthEndpoints(AppId, _subscribed.Task).Map(api);

@@ -108,6 +108,9 @@ internal sealed partial class SubscriptionSet(
         },
         cancellation);
 
+    /// <summary>Ends all deliveries, which the metadata do not tell.</summary>
+    public Task LoseAsync() => GuardedAsync(() => StopAsync(_ => true), CancellationToken.None);
+
     public async ValueTask DisposeAsync()
     {
         await StopAsync(_ => true);
