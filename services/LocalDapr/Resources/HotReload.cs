@@ -32,6 +32,9 @@ internal sealed partial class HotReload(
     {
         var changes = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
         using var watching = watches.Watch(app.ResourcesPaths, () => changes.Writer.TryWrite(true));
+
+        // For what has changed since the sidecar read it.
+        changes.Writer.TryWrite(true);
         while (true)
         {
             await WaitAsync(changes.Reader, cancellation);
