@@ -18,7 +18,7 @@ internal static class CommandLine
         "--sentry-address", "--control-plane-address", "--control-plane-namespace", "--control-plane-trust-domain", "--profile-port",
         "--enable-profiling", "--enable-mtls", "--enable-api-logging", "--app-max-concurrency", "--max-body-size", "--read-buffer-size",
         "--dapr-http-max-request-size", "--dapr-http-read-buffer-size", "--dapr-internal-grpc-port", "--dapr-public-port",
-        "--dapr-listen-addresses", "--dapr-graceful-shutdown-seconds", "--dapr-block-shutdown-duration", "--disable-builtin-k8s-secret-store",
+        "--dapr-listen-addresses", "--dapr-internal-grpc-listen-address", "--dapr-public-listen-address", "--dapr-graceful-shutdown-seconds", "--dapr-block-shutdown-duration", "--disable-builtin-k8s-secret-store",
         "--allowed-origins", "--log-as-json",
     ];
 

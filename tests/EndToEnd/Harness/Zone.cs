@@ -20,7 +20,7 @@ internal sealed class Zone : IAsyncDisposable
         App = new Uri($"http://{Machine.Address}:{app}/");
         Telemetry = new Uri($"http://127.0.0.1:{telemetry}/");
         ResolverSidecar = cluster.Sidecar($"{name}-sidecar", name, Machine, app, daprHttp, daprGrpc, Machine.Address);
-        Resolver = new ServiceProcess(
+        Resolver = ServiceProcess.Of(
             name,
             cluster.Directory.Path,
             "SpegelDapr.Resolver",
