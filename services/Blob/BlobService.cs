@@ -56,6 +56,7 @@ public static class BlobService
         builder.Services.AddSingleton<ContentVerifier>();
         builder.Services.AddSingleton<LocalContent>();
         builder.Services.AddSingleton<ResolverClient>();
+        builder.Services.AddHostedService<WarmUp>();
         builder.Services.AddSingleton<HolderLookup>();
         builder.Services.AddSingleton<Prefetch>();
         builder.Services.AddSingleton<PeerClient>();

@@ -6,6 +6,12 @@ public static class LayerTopics
     /// <summary>Where the discoveries of a location publish their <see cref="LayerEvent"/>s, on <see cref="DaprNames.LayerEvents"/>.</summary>
     public static string Events(Location location) => $"layers.{location.Region}.{location.Zone}";
 
+    /// <summary>
+    /// Where Dapr delivers them to a resolver. Each location has a path of its own, so that Dapr and not the event says which topic it came on. Also of
+    /// a route's template.
+    /// </summary>
+    public static string EventPath(string region, string zone) => $"/v1/events/{region}/{zone}";
+
     /// <summary>Where resolvers ask the discoveries of a location for snapshots, on <see cref="DaprNames.LayerSync"/>.</summary>
     public static string Sync(Location location) => $"layer-sync.{location.Region}.{location.Zone}";
 }

@@ -10,6 +10,7 @@ internal sealed class DiscoveryMetrics
     private readonly Counter<long> _events;
     private readonly Counter<long> _publishFailures;
     private readonly Counter<long> _listings;
+    private readonly Counter<long> _sidecarRestarts;
 
     public DiscoveryMetrics(IMeterFactory meters)
     {
@@ -17,6 +18,8 @@ internal sealed class DiscoveryMetrics
         _events = _meter.CreateCounter<long>("spegel_dapr.discovery.events", "{event}", "Events published, by type");
         _publishFailures = _meter.CreateCounter<long>("spegel_dapr.discovery.publish_failures", "{attempt}", "Attempts to publish an event that failed");
         _listings = _meter.CreateCounter<long>("spegel_dapr.discovery.listings", "{listing}", "Times all content was listed");
+        _sidecarRestarts = _meter.CreateCounter<long>(
+            "spegel_dapr.discovery.sidecar_restarts", "{restart}", "Restarts that the sidecar was asked for, since it took no event for minutes");
     }
 
     /// <summary>Has the held keys and the source's state observed whenever figures are read.</summary>
@@ -47,6 +50,9 @@ internal sealed class DiscoveryMetrics
 
     /// <summary>An attempt to publish has failed.</summary>
     public void PublishFailed() => _publishFailures.Add(1);
+
+    /// <summary>The sidecar has been asked to restart.</summary>
+    public void SidecarRestarted() => _sidecarRestarts.Add(1);
 
     /// <summary>All content has been listed.</summary>
     public void Listed() => _listings.Add(1);

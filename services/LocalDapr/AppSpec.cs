@@ -4,6 +4,12 @@ namespace SpegelDapr.LocalDapr;
 /// <param name="AppId">The app's id, unique per app and shared by its instances.</param>
 public sealed record AppSpec(string AppId)
 {
+    /// <summary>The namespace of apps that are given none.</summary>
+    internal const string DefaultNamespace = "default";
+
+    /// <summary>daprd's interval (dapr/pkg/runtime/hotreload/reconciler).</summary>
+    internal static readonly TimeSpan DefaultReconcileInterval = TimeSpan.FromSeconds(60);
+
     /// <summary>The port on which the app listens for deliveries and invocations; null when it only calls.</summary>
     public int? AppPort { get; init; }
 
@@ -21,6 +27,12 @@ public sealed record AppSpec(string AppId)
 
     /// <summary>Components beside those in <see cref="ResourcesPaths"/>.</summary>
     public IReadOnlyList<Component> Components { get; init; } = [];
+
+    /// <summary>The file of a Dapr <c>Configuration</c> (daprd's <c>--config</c>), of which the feature <c>HotReload</c> is read; null for none.</summary>
+    public string? ConfigPath { get; init; }
+
+    /// <summary>How often resources are read though no change of a file was seen (daprd's <c>--hot-reload-reconcile-interval</c>).</summary>
+    public TimeSpan ReconcileInterval { get; init; } = DefaultReconcileInterval;
 
     /// <summary>The token that callers of the sidecar must send in <c>dapr-api-token</c> (daprd's <c>DAPR_API_TOKEN</c>); null asks for none.</summary>
     public string? DaprApiToken { get; init; }

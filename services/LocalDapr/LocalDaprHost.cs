@@ -17,6 +17,7 @@ public sealed class LocalDaprHost : IAsyncDisposable
     private readonly HttpMessageInvoker _http = AppChannel.CreateClient();
     private readonly AppDirectory _directory;
     private readonly ComponentTypes _types;
+    private readonly ResourceWatches _watches;
     private readonly ConcurrentDictionary<Sidecar, bool> _sidecars = new();
 
     /// <summary>A host without sidecars.</summary>
@@ -30,6 +31,7 @@ public sealed class LocalDaprHost : IAsyncDisposable
         _faults = faults;
         _directory = new AppDirectory(_loggers, _time);
         _types = new ComponentTypes(new InMemoryBackends(_time), _time, _loggers);
+        _watches = new ResourceWatches(_loggers.CreateLogger<ResourceWatches>());
     }
 
     /// <summary>
@@ -40,13 +42,14 @@ public sealed class LocalDaprHost : IAsyncDisposable
     public async Task<Sidecar> StartAsync(AppSpec app, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(app);
-        var resources = new ResourceFiles(_loggers.CreateLogger<ResourceFiles>()).Read(app.ResourcesPaths, app.AppId);
+        var files = new ResourceFiles(_loggers.CreateLogger<ResourceFiles>());
+        var resources = files.Read(app.ResourcesPaths, app.AppId);
         var components = await ComponentSet.LoadAsync(
             app, [.. resources.Components, .. app.Components], _types, _loggers.CreateLogger<LocalDaprHost>(), cancellation);
-        var sidecar = new Sidecar(app, components, resources.InboundRetries, _directory, _http, _faults, _time, _loggers);
+        var sidecar = new Sidecar(app, components, files, _watches, _directory, _http, _faults, _time, _loggers);
         try
         {
-            await sidecar.StartAsync(cancellation);
+            await sidecar.StartAsync(resources, cancellation);
         }
         catch
         {
@@ -62,6 +65,7 @@ public sealed class LocalDaprHost : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Task.WhenAll(_sidecars.Keys.Select(sidecar => sidecar.DisposeAsync().AsTask()));
+        _watches.Dispose();
         _http.Dispose();
     }
 }

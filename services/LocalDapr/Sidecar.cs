@@ -24,18 +24,22 @@ public sealed partial class Sidecar : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly AppSubscriptions? _appSubscriptions;
     private readonly SubscriptionSet _subscriptions;
+    private readonly Publisher _publisher;
+    private readonly HotReload? _hotReload;
     private readonly WebApplication _api;
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource _subscribed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _shutdown = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _subscribing = Task.CompletedTask;
+    private Task _reloading = Task.CompletedTask;
     private IDisposable? _registration;
     private int _disposed;
 
     internal Sidecar(
         AppSpec app,
         ComponentSet components,
-        IReadOnlyDictionary<string, RetryPolicy> retries,
+        ResourceFiles files,
+        ResourceWatches watches,
         AppDirectory directory,
         HttpMessageInvoker http,
         DeliveryFaults? faults,
@@ -43,16 +47,20 @@ public sealed partial class Sidecar : IAsyncDisposable
         ILoggerFactory loggers)
     {
         (_app, _components, _directory, _time, _logger) = (app, components, directory, time, loggers.CreateLogger<Sidecar>());
-        var publisher = new Publisher(app, components, time);
+        _publisher = new Publisher(app, components, time);
         var channel = new AppChannel(new AppAddress(app.AppChannelAddress, app.AppPort ?? 0, app.AppApiToken), http);
-        _subscriptions = new SubscriptionSet(
-            app, components, retries, channel, publisher, faults, time, loggers.CreateLogger<SubscriptionSet>());
+        _subscriptions = new SubscriptionSet(app, components, channel, _publisher, faults, time, loggers.CreateLogger<SubscriptionSet>());
+        if (ResourceFiles.IsHotReloadOn(app.ConfigPath))
+        {
+            _hotReload = new HotReload(app, files, watches, components, _subscriptions, time, loggers.CreateLogger<HotReload>());
+        }
+
         if (app.AppPort is not null)
         {
             _appSubscriptions = new AppSubscriptions(app, channel, loggers.CreateLogger<AppSubscriptions>());
         }
 
-        _api = CreateApi(publisher, new StateAccess(app, components), new Invoker(app, directory, http), loggers);
+        _api = CreateApi(new StateAccess(app, components), new Invoker(app, directory, http), loggers);
     }
 
     /// <summary>The app's id.</summary>
@@ -73,8 +81,21 @@ public sealed partial class Sidecar : IAsyncDisposable
     /// <summary>Ends when the app has told its subscriptions and they are in place, or at once for an app without a port.</summary>
     public Task Subscribed => _subscribed.Task;
 
-    /// <summary>Ends when somebody asks for it over the API: <c>POST /v1.0/shutdown</c>. The sidecar does not stop by itself.</summary>
+    /// <summary>
+    /// Ends when somebody asks for it over the API: <c>POST /v1.0/shutdown</c>; and with a <see cref="LocalDaprException"/> when a component could not
+    /// be made anew, for which daprd exits. The sidecar does not stop by itself.
+    /// </summary>
     public Task ShutdownRequested => _shutdown.Task;
+
+    /// <summary>
+    /// Loses the brokers for good while all else goes on, for tests: nothing is published and nothing delivered any more, and health says nothing of
+    /// it. Dapr's JetStream component comes to that after an outage. Another start cures it.
+    /// </summary>
+    public async Task LoseBrokersAsync()
+    {
+        _publisher.Lose();
+        await _subscriptions.LoseAsync();
+    }
 
     /// <summary>Stops deliveries and the API. The app is left alone; messages in hand go back to their brokers.</summary>
     public async ValueTask DisposeAsync()
@@ -86,7 +107,7 @@ public sealed partial class Sidecar : IAsyncDisposable
 
         _registration?.Dispose();
         await _stopping.CancelAsync();
-        await _subscribing;
+        await Task.WhenAll(_subscribing, _reloading);
         await _subscriptions.DisposeAsync();
         using (var grace = new CancellationTokenSource(ShutdownGrace))
         {
@@ -99,8 +120,14 @@ public sealed partial class Sidecar : IAsyncDisposable
         _stopping.Dispose();
     }
 
-    internal async Task StartAsync(CancellationToken cancellation)
+    internal async Task StartAsync(ResourceSet resources, CancellationToken cancellation)
     {
+        _subscriptions.SetRetries(resources.InboundRetries);
+        foreach (var subscription in resources.Subscriptions)
+        {
+            await _subscriptions.DeclareAsync(subscription, cancellation);
+        }
+
         try
         {
             await _api.StartAsync(cancellation);
@@ -119,9 +146,10 @@ public sealed partial class Sidecar : IAsyncDisposable
 
         Log.Started(_logger, AppId, HttpPort, GrpcPort);
         _subscribing = Task.Run(SubscribeAsync, CancellationToken.None);
+        _reloading = Task.Run(ReloadAsync, CancellationToken.None);
     }
 
-    private WebApplication CreateApi(Publisher publisher, StateAccess state, Invoker invoker, ILoggerFactory loggers)
+    private WebApplication CreateApi(StateAccess state, Invoker invoker, ILoggerFactory loggers)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
@@ -132,19 +160,19 @@ public sealed partial class Sidecar : IAsyncDisposable
         });
         builder.Services.AddSingleton(loggers);
         builder.Services.AddRoutingCore();
-        builder.Services.AddGrpc();
+        builder.Services.AddGrpc(grpc => (grpc.MaxReceiveMessageSize, grpc.MaxSendMessageSize) = (ApiGuard.MostBodyBytes, ApiGuard.MostBodyBytes));
 
         var api = builder.Build();
-        var metadata = new MetadataEndpoints(_app, _components, _subscriptions);
+        var metadata = new MetadataEndpoints(_app, _components, _subscriptions, _hotReload is null ? [] : [HotReload.Feature]);
         var guard = new ApiGuard(_app.DaprApiToken);
         var invocation = new InvocationEndpoints(invoker);
         api.MapWhen(context => HttpProtocol.IsHttp2(context.Request.Protocol), grpc => grpc
             .UseRouting()
             .UseEndpoints(endpoints => endpoints.MapGrpcService(
-                new GrpcApi(publisher, state, invoker, metadata, guard, () => _shutdown.TrySetResult()).Bind())));
+                new GrpcApi(_publisher, state, invoker, metadata, guard, () => _shutdown.TrySetResult()).Bind())));
         api.Use(guard.InvokeAsync);
         api.UseRouting();
-        new PublishEndpoints(publisher).Map(api);
+        new PublishEndpoints(_publisher).Map(api);
         new StateEndpoints(state).Map(api);
         metadata.Map(api);
         new HealthEndpoints(AppId, _subscribed.Task).Map(api);
@@ -185,8 +213,47 @@ public sealed partial class Sidecar : IAsyncDisposable
         _subscribed.TrySetResult();
     }
 
+    private async Task ReloadAsync()
+    {
+        try
+        {
+            await (_hotReload?.RunAsync(AskAgainAsync, _stopping.Token) ?? Task.CompletedTask);
+        }
+        catch (OperationCanceledException)
+        {
+            // The sidecar stops.
+        }
+        catch (LocalDaprException e)
+        {
+            Log.ReloadFailed(_logger, AppId, e.Message);
+            _shutdown.TrySetException(e);
+        }
+    }
+
+    // An app that is not there yet is asked when it is.
+    private async Task AskAgainAsync()
+    {
+        if (_appSubscriptions is not null && _subscribed.Task.IsCompleted)
+        {
+            try
+            {
+                await _subscriptions.StartAsync(await _appSubscriptions.ReadAsync(_stopping.Token), _stopping.Token);
+            }
+            catch (HttpRequestException e)
+            {
+                Log.NotAsked(_logger, AppId, e.Message);
+            }
+        }
+    }
+
     private static partial class Log
     {
+        [LoggerMessage(Level = LogLevel.Error, Message = "The sidecar of {App} exits, as a changed resource cannot be taken in: {Reason}")]
+        public static partial void ReloadFailed(ILogger logger, string app, string reason);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "The app {App} could not be asked for its subscriptions again: {Reason}")]
+        public static partial void NotAsked(ILogger logger, string app, string reason);
+
         [LoggerMessage(Level = LogLevel.Information, Message = "The sidecar of {App} listens: HTTP on {HttpPort}, gRPC on {GrpcPort}.")]
         public static partial void Started(ILogger logger, string app, int httpPort, int grpcPort);
     }

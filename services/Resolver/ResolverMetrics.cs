@@ -37,7 +37,7 @@ internal sealed class ResolverMetrics
         _storeFailures = meter.CreateCounter<long>("spegel_dapr.resolver.store_failures", "{failure}", "Reads and writes that the state store refused or left unanswered.");
         _conflicts = meter.CreateCounter<long>("spegel_dapr.resolver.store_conflicts", "{write}", "Writes that were repeated because another replica came first.");
         _sidecarRestarts = meter.CreateCounter<long>(
-            "spegel_dapr.resolver.sidecar_restarts", "{restart}", "Restarts that the sidecar was asked for, to subscribe to what has come into reach.");
+            "spegel_dapr.resolver.sidecar_restarts", "{restart}", "Restarts that the sidecar was asked for, by reason: subscriptions or silence.");
         _leasesEnded = meter.CreateCounter<long>("spegel_dapr.resolver.leases_ended", "{lease}", "Leases ended because Kubernetes has lost the node, by reason.");
     }
 
@@ -70,5 +70,6 @@ internal sealed class ResolverMetrics
 
     public void StoreConflict() => _conflicts.Add(1);
 
-    public void SidecarRestarted() => _sidecarRestarts.Add(1);
+    /// <param name="reason"><c>subscriptions</c>, to hear what has come into reach, or <c>silence</c>, as it delivered nothing any more.</param>
+    public void SidecarRestarted(string reason) => _sidecarRestarts.Add(1, new KeyValuePair<string, object?>("reason", reason));
 }

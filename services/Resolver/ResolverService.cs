@@ -54,6 +54,8 @@ public static class ResolverService
         builder.Services.TryAddSingleton<ISidecar, DaprSidecar>();
         builder.Services.AddSingleton<RestartTurns>();
         builder.Services.AddHostedService<Resubscription>();
+        builder.Services.AddSingleton<SilenceWatch>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<SilenceWatch>());
         builder.Services.AddSingleton<ResolveEndpoint>();
         builder.Services.AddSingleton<NodeEndpoint>();
         builder.Services.AddSingleton<InFlightLoads>();

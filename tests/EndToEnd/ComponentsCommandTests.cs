@@ -44,6 +44,18 @@ public sealed class ComponentsCommandTests
             TopicScopes.Of(DaprNames.LayerSync, zones));
     }
 
+    [Theory]
+    [InlineData("isolated", "region", "crossRegion", "a: a b, b: a b, c: c")]
+    [InlineData("isolated", "zone", "crossRegion", "a: a, b: b, c: c")]
+    [InlineData("preferred", "zone", "sameRegion", "a: a b, b: a b, c: c")]
+    [InlineData("adaptive", "zone", "crossRegion", "a: a b c, b: a b c, c: a b c")]
+    public void A_zone_is_heard_by_the_resolvers_that_may_reach_it(string mode, string boundary, string farthest, string expected)
+    {
+        var zones = ScopedZone.All(Locations, new ZoneOptions { Mode = mode, Boundary = boundary, FarthestTier = farthest });
+
+        Assert.Equal(expected, string.Join(", ", zones.Select(zone => $"{zone.Location.Zone}: {string.Join(' ', zone.Heard.Select(heard => heard.Zone))}")));
+    }
+
     [Fact]
     public async Task It_prints_each_resource_with_the_apps_that_may_use_it()
     {
@@ -56,14 +68,17 @@ public sealed class ComponentsCommandTests
         var yaml = new YamlStream();
         yaml.Load(new StringReader(output));
         var scopes = yaml.Documents.Select(document => document.RootNode).ToDictionary(
-            resource => resource["metadata"]["name"].ToString(), resource => string.Join(' ', (YamlSequenceNode)resource["scopes"]));
+            resource => resource["metadata"]["name"].ToString(),
+            resource => ((YamlMappingNode)resource).Children.TryGetValue("scopes", out var apps) ? string.Join(' ', (YamlSequenceNode)apps) : "all");
         Assert.Equal(
             new Dictionary<string, string>
             {
                 ["holder-store"] = "resolver-a resolver-b",
                 ["layer-events"] = "discovery-a resolver-a discovery-b resolver-b",
+                ["layer-events-a"] = "resolver-a resolver-b",
+                ["layer-events-b"] = "resolver-a resolver-b",
                 ["layer-sync"] = "discovery-a resolver-a discovery-b resolver-b",
-                ["spegel-dapr"] = "discovery-a resolver-a discovery-b resolver-b",
+                ["spegel-dapr"] = "all",
             },
             scopes);
     }
@@ -126,6 +141,20 @@ public sealed class ComponentsCommandTests
                     value: discovery-a=
                 scopes:
                 - discovery-a
+                - resolver-a
+
+                """,
+                """
+                apiVersion: dapr.io/v2alpha1
+                kind: Subscription
+                metadata:
+                  name: layer-events-a
+                spec:
+                  pubsubname: layer-events
+                  topic: layers.eu.a
+                  routes:
+                    default: /v1/events/eu/a
+                scopes:
                 - resolver-a
 
                 """,

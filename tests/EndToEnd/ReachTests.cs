@@ -1,6 +1,8 @@
 using System.Text;
+using SpegelDapr.Cli.Components;
 using SpegelDapr.Contracts;
 using SpegelDapr.EndToEnd.Harness;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.EndToEnd;
 
@@ -11,20 +13,57 @@ public sealed class ReachTests
     private static readonly Location Far = Location.Parse("other/zone-c");
 
     [Fact]
-    public Task A_new_zone_is_reached_without_a_restart_by_hand() => ReachesAsync(Backend.InMemoryResources);
+    public Task A_new_zone_is_reached_without_a_restart() => ReachesAsync(Backend.InMemory);
 
     [RealFact]
-    public async Task A_new_zone_is_reached_without_a_restart_by_hand_on_Redis()
+    public Task A_new_zone_is_reached_without_a_restart_on_Redis() => ReachesAsync(Backend.Redis);
+
+    [Fact]
+    public Task Without_hot_reload_a_new_zone_is_reached_without_a_restart_by_hand() => ReachesByRestartsAsync(Backend.InMemory);
+
+    [RealFact]
+    public Task Without_hot_reload_a_new_zone_is_reached_without_a_restart_by_hand_on_Redis() => ReachesByRestartsAsync(Backend.Redis);
+
+    /// <summary>What README says of a new zone: the resources are written anew with all zones, and nothing else is done.</summary>
+    private static async Task ReachesAsync(string set)
     {
         using var directory = new TestDirectory();
-        await using var backend = new Backend(directory, set: Backend.Redis);
+        await using var backend = new Backend(directory, set: set);
         await backend.StartAsync();
-        await ReachesAsync([backend.WriteResources()]);
+        var options = new ZoneOptions();
+        var resources = backend.WriteResources(ScopedZone.All([InProcessZone.Location], options));
+        await using var zone = await InProcessZone.StartAsync([resources], nodes: 1, reach: "*");
+        var near = await zone.AddNodeAsync("near", Near);
+        foreach (var node in zone.Nodes)
+        {
+            await AddLayerAsync(node, "first");
+            await node.Discovery.StartAsync();
+        }
+
+        zone.See(InProcessZone.Location, Near);
+        await AssertOfferedAsync(zone, "first", "node-1 sameZone");
+
+        backend.WriteResources(ScopedZone.All([InProcessZone.Location, Near], options));
+        await AssertOfferedAsync(zone, "first", "near sameRegion, node-1 sameZone");
+
+        var far = await zone.AddNodeAsync("far", Far);
+        backend.WriteResources(ScopedZone.All([InProcessZone.Location, Near, Far], options));
+        await AddLayerAsync(far, "first");
+        await far.Discovery.StartAsync();
+        zone.See(InProcessZone.Location, Near, Far);
+        await AssertOfferedAsync(zone, "first", "far crossRegion, near sameRegion, node-1 sameZone");
+
+        zone.See(InProcessZone.Location, Near);
+        await AssertOfferedAsync(zone, "first", "near sameRegion, node-1 sameZone");
+        Assert.Equal(0, zone.SidecarRestarts);
     }
 
-    private static async Task ReachesAsync(IReadOnlyList<string> resources)
+    private static async Task ReachesByRestartsAsync(string set)
     {
-        await using var zone = await InProcessZone.StartAsync(resources, nodes: 1, reach: "*");
+        using var directory = new TestDirectory();
+        await using var backend = new Backend(directory, set: set);
+        await backend.StartAsync();
+        await using var zone = await InProcessZone.StartAsync([backend.WriteResources()], nodes: 1, reach: "*", hotReload: false);
         var near = await zone.AddNodeAsync("near", Near);
         var far = await zone.AddNodeAsync("far", Far);
         foreach (var node in zone.Nodes)
@@ -37,7 +76,7 @@ public sealed class ReachTests
 
         zone.See(InProcessZone.Location, Near, Far);
         await AssertOfferedAsync(zone, "first", "far crossRegion, near sameRegion, node-1 sameZone");
-        Assert.Equal(1, zone.ResolverSidecarRestarts);
+        Assert.Equal(1, zone.SidecarRestarts);
 
         zone.See(InProcessZone.Location, Near);
         await AssertOfferedAsync(zone, "first", "near sameRegion, node-1 sameZone");
@@ -46,7 +85,7 @@ public sealed class ReachTests
         await AddLayerAsync(near, "second");
         await AddLayerAsync(far, "second");
         await AssertOfferedAsync(zone, "second", "near sameRegion");
-        Assert.Equal(3, zone.ResolverSidecarRestarts);
+        Assert.Equal(3, zone.SidecarRestarts);
     }
 
     private static Task<OciDescriptor> AddLayerAsync(InProcessNode node, string text) =>

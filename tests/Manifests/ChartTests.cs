@@ -28,19 +28,21 @@ public sealed class ChartTests : IDisposable
     }
 
     [HelmTheory]
-    [InlineData("preferred", "zone")]
-    [InlineData("isolated", "zone")]
-    [InlineData("isolated", "region")]
-    public async Task Its_components_are_for_its_zones_alone(string mode, string boundary)
+    [InlineData("preferred", "zone", "crossRegion")]
+    [InlineData("adaptive", "zone", "sameRegion")]
+    [InlineData("preferred", "zone", "sameZone")]
+    [InlineData("isolated", "zone", "crossRegion")]
+    [InlineData("isolated", "region", "crossRegion")]
+    public async Task Its_components_and_subscriptions_are_for_its_zones_alone(string mode, string boundary, string farthest)
     {
-        var values = $"mode: {mode}\nboundary: {boundary}\nzones: [{{ region: eu, zone: a }}, {{ region: us, zone: c }}, {{ region: eu, zone: b }}]\ncomponents: {{ backend: redis }}\n";
+        var values = $"mode: {mode}\nboundary: {boundary}\nsettings: {{ Zones__FarthestTier: {farthest} }}\nzones: [{{ region: eu, zone: a }}, {{ region: us, zone: c }}, {{ region: eu, zone: b }}]\ncomponents: {{ backend: redis }}\n";
         var scoped = new ScopedResources(ScopedZone.All(
-            [Location.Parse("eu/a"), Location.Parse("us/c"), Location.Parse("eu/b")], new ZoneOptions { Mode = mode, Boundary = boundary }));
+            [Location.Parse("eu/a"), Location.Parse("us/c"), Location.Parse("eu/b")], new ZoneOptions { Mode = mode, Boundary = boundary, FarthestTier = farthest }));
         var written = Directory.EnumerateFiles(Checkout.Path("components/redis"))
             .Append(Checkout.Path("components/common/resiliency.yaml"))
             .SelectMany(scoped.Read)
             .SelectMany(StrictYaml.ReadNodes);
-        var rendered = StrictYaml.ReadNodes(await TemplateAsync(values)).Where(node => (string?)node["kind"] is "Component" or "Resiliency").ToList();
+        var rendered = StrictYaml.ReadNodes(await TemplateAsync(values)).Where(node => (string?)node["kind"] is "Component" or "Resiliency" or "Subscription").ToList();
         Assert.All(rendered, node => Assert.True(node["metadata"]!.AsObject().Remove("namespace")));
         Assert.Equal(written.Select(Comparable).Order(), rendered.Select(Comparable).Order());
     }

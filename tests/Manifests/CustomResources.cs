@@ -55,6 +55,18 @@ internal sealed record DaprSecretKeyRef([property: JsonPropertyName("name")] str
 
 internal sealed record DaprAuth([property: JsonPropertyName("secretStore")] string SecretStore);
 
+/// <summary>Dapr's Subscription, as far as it is used here (Dapr's documentation, reference/resource-specs/subscription-schema).</summary>
+internal sealed record DaprSubscription(
+    [property: JsonPropertyName("spec")] DaprSubscriptionSpec Spec,
+    [property: JsonPropertyName("scopes")] IReadOnlyList<string>? Scopes) : CustomResource;
+
+internal sealed record DaprSubscriptionSpec(
+    [property: JsonPropertyName("pubsubname")] string PubSubName,
+    [property: JsonPropertyName("topic")] string Topic,
+    [property: JsonPropertyName("routes")] DaprRoutes Routes);
+
+internal sealed record DaprRoutes([property: JsonPropertyName("default")] string Default);
+
 /// <summary>Dapr's Configuration, as far as it is used here (Dapr's documentation, reference/resource-specs/configuration-schema).</summary>
 internal sealed record DaprConfiguration([property: JsonPropertyName("spec")] DaprConfigurationSpec Spec) : CustomResource;
 

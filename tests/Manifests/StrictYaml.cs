@@ -33,6 +33,7 @@ internal static class StrictYaml
         ["dapr.io/v1alpha1/Component"] = typeof(DaprComponent),
         ["dapr.io/v1alpha1/Configuration"] = typeof(DaprConfiguration),
         ["dapr.io/v1alpha1/Resiliency"] = typeof(DaprResiliency),
+        ["dapr.io/v2alpha1/Subscription"] = typeof(DaprSubscription),
     };
 
     /// <summary>All objects of a stream of documents.</summary>

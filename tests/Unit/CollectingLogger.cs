@@ -3,11 +3,12 @@ using Microsoft.Extensions.Logging;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Blob.Mirror;
 using SpegelDapr.Resolver.Nodes;
+using SpegelDapr.Resolver.Subscribing;
 
 namespace SpegelDapr.Unit;
 
 /// <summary>Keeps what is logged.</summary>
-internal sealed class CollectingLogger : ILogger<NodeWatch>, ILogger<LostNodes>, ILogger<ResolverClient>, ILogger<MirrorAddressWatch>
+internal sealed class CollectingLogger : ILogger<NodeWatch>, ILogger<LostNodes>, ILogger<ResolverClient>, ILogger<MirrorAddressWatch>, ILogger<Resubscription>
 {
     private readonly ConcurrentQueue<(LogLevel Level, string Message)> _lines = new();
 

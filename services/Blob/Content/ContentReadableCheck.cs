@@ -4,8 +4,8 @@ using Microsoft.Extensions.Options;
 namespace SpegelDapr.Blob.Content;
 
 /// <summary>
-/// Ready when the content path can be read. The resolver's absence does not matter: then every answer is a prompt 404, which is what
-/// containerd needs in order to go upstream.
+/// Ready when the content path can be read. A containerd that has never committed anything has no <c>blobs/</c> yet, but <c>ingest/</c> from its start.
+/// The resolver's absence does not matter: then every answer is a prompt 404, which is what containerd needs in order to go upstream.
 /// </summary>
 internal sealed partial class ContentReadableCheck(IOptions<BlobOptions> options, ILogger<ContentReadableCheck> logger) : IHealthCheck
 {
@@ -15,9 +15,10 @@ internal sealed partial class ContentReadableCheck(IOptions<BlobOptions> options
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         var blobs = Path.Combine(options.Value.ContentPath, "blobs");
+        var ingest = Path.Combine(options.Value.ContentPath, "ingest");
         try
         {
-            _ = Directory.EnumerateFileSystemEntries(blobs).Any();
+            _ = Directory.EnumerateFileSystemEntries(!Directory.Exists(blobs) && Directory.Exists(ingest) ? ingest : blobs).Any();
             if (Interlocked.Exchange(ref _isUnreadable, 0) == 1)
             {
                 Log.Readable(logger, blobs);

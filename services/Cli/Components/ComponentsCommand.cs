@@ -18,12 +18,19 @@ internal static class ComponentsCommand
         mode.AcceptOnlyFromAmong("isolated", "preferred", "adaptive");
         var boundary = new Option<string>("--boundary") { Description = "What mode isolated closes.", DefaultValueFactory = _ => "zone" };
         boundary.AcceptOnlyFromAmong("zone", "region");
-        var command = new Command("components", "Print Dapr resources that zones' services alone may use.") { paths, zones, mode, boundary };
+        var farthest = new Option<string>("--farthest-tier") { Description = "Zones:FarthestTier of the cluster, in the other modes.", DefaultValueFactory = _ => Tier.CrossRegion.Name() };
+        farthest.AcceptOnlyFromAmong(Tier.SameZone.Name(), Tier.SameRegion.Name(), Tier.CrossRegion.Name());
+        var command = new Command("components", "Print Dapr resources that zones' services alone may use.") { paths, zones, mode, boundary, farthest };
         command.SetAction(parsed => Print(
             parsed.GetRequiredValue(paths),
             ScopedZone.All(
                 [.. parsed.GetRequiredValue(zones).Select(ParseZone)],
-                new ZoneOptions { Mode = parsed.GetRequiredValue(mode), Boundary = parsed.GetRequiredValue(boundary) })));
+                new ZoneOptions
+                {
+                    Mode = parsed.GetRequiredValue(mode),
+                    Boundary = parsed.GetRequiredValue(boundary),
+                    FarthestTier = parsed.GetRequiredValue(farthest),
+                })));
         return command;
     }
 

@@ -6,8 +6,9 @@ using YamlDotNet.RepresentationModel;
 namespace SpegelDapr.Cli.Components;
 
 /// <summary>
-/// Dapr's resources written for zones: a component with the app ids and topics that may use it, a resiliency with those that it is for, and others as
-/// they are.
+/// Dapr's resources written for zones: a component with the app ids and topics that may use it, and with that of layer events a subscription for each
+/// zone; others as they are. A resiliency is for all apps, as it names components of ours alone: Dapr starts each sidecar's runtime again when a
+/// resiliency changes, which its scopes would with each new zone.
 /// </summary>
 internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
 {
@@ -33,22 +34,38 @@ internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
                 throw new UserErrorException($"{file}: not a Dapr resource: it has no kind.");
             }
 
-            if (kind == "Component")
+            if (kind != "Component")
             {
-                ScopeComponent(resource, file);
-            }
-            else if (kind == "Resiliency")
-            {
-                Scope(resource, Apps(DaprNames.LayerEvents));
+                yield return Write(resource);
+                continue;
             }
 
+            var name = Name(resource);
+            ScopeComponent(resource, name, file);
             yield return Write(resource);
+            foreach (var zone in zones.Where(_ => name == DaprNames.LayerEvents))
+            {
+                yield return Write(Subscription(zone.Location));
+            }
         }
     }
 
-    private void ScopeComponent(YamlMappingNode component, string file)
+    /// <summary>What resolvers hear of a zone, which running sidecars take in (Dapr's documentation, Declarative and hot reloaded subscriptions).</summary>
+    private YamlMappingNode Subscription(Location location) => new(
+        "apiVersion", "dapr.io/v2alpha1",
+        "kind", "Subscription",
+        "metadata", new YamlMappingNode("name", $"{DaprNames.LayerEvents}-{location.Zone}"),
+        "spec", new YamlMappingNode(
+            "pubsubname", DaprNames.LayerEvents,
+            "topic", LayerTopics.Events(location),
+            "routes", new YamlMappingNode("default", LayerTopics.EventPath(location.Region, location.Zone))),
+        "scopes", new YamlSequenceNode(zones.Where(zone => zone.Heard.Contains(location)).Select(zone => new YamlScalarNode(zone.Resolver))));
+
+    private static string Name(YamlMappingNode resource) =>
+        resource.Children.TryGetValue("metadata", out var own) && own is YamlMappingNode metadata ? Text(metadata, "name") ?? "" : "";
+
+    private void ScopeComponent(YamlMappingNode component, string name, string file)
     {
-        var name = component.Children.TryGetValue("metadata", out var own) && own is YamlMappingNode metadata ? Text(metadata, "name") ?? "" : "";
         if (Apps(name) is not { Count: > 0 } apps)
         {
             return;

@@ -5,8 +5,9 @@ namespace SpegelDapr.Cli.Components;
 
 /// <summary>A zone as Dapr's scopes see it.</summary>
 /// <param name="Location">Where it is.</param>
-/// <param name="Reach">The locations that its resolvers hear; null for any, also those that come later.</param>
-internal sealed record ScopedZone(Location Location, IReadOnlyList<Location>? Reach)
+/// <param name="Heard">Those of the zones that its resolvers hear.</param>
+/// <param name="IsClosed">Whether its resolvers may hear no other zone, also none that comes later.</param>
+internal sealed record ScopedZone(Location Location, IReadOnlyList<Location> Heard, bool IsClosed = true)
 {
     /// <summary>The app id of its discoveries, and of the blobs that share their sidecars.</summary>
     public string Discovery => DaprNames.Discovery(Location.Zone);
@@ -22,6 +23,6 @@ internal sealed record ScopedZone(Location Location, IReadOnlyList<Location>? Re
             :
             [
                 .. locations.Select(location => new ScopedZone(
-                    location, options.ParsedMode == ZoneMode.Isolated ? [.. locations.Where(other => options.Allows(location, other))] : null)),
+                    location, [.. locations.Where(other => options.Allows(location, other))], options.ParsedMode == ZoneMode.Isolated)),
             ];
 }

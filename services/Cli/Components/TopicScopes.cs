@@ -24,15 +24,15 @@ internal static class TopicScopes
     {
         string Entry(string app, IEnumerable<Location> locations) => $"{app}={string.Join(',', locations.Select(topic))}";
         var scopes = new List<KeyValuePair<string, string>>();
-        if (zones.All(zone => zone.Reach is not null))
+        if (zones.All(zone => zone.IsClosed))
         {
             scopes.Add(new("protectedTopics", string.Join(',', zones.Select(zone => topic(zone.Location)))));
         }
 
         scopes.Add(new(speaks, string.Join(';', zones.SelectMany(zone => new[] { Entry(zone.Discovery, [zone.Location]), Entry(zone.Resolver, []) }))));
-        scopes.Add(new(hears, string.Join(';', zones.SelectMany(zone => zone.Reach is null
-            ? new[] { Entry(zone.Discovery, []) }
-            : [Entry(zone.Discovery, []), Entry(zone.Resolver, zone.Reach)]))));
+        scopes.Add(new(hears, string.Join(';', zones.SelectMany(zone => zone.IsClosed
+            ? new[] { Entry(zone.Discovery, []), Entry(zone.Resolver, zone.Heard) }
+            : [Entry(zone.Discovery, [])]))));
         return scopes;
     }
 }

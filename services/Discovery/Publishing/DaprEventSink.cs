@@ -1,5 +1,6 @@
 using Dapr;
 using Dapr.Client;
+using Grpc.Core;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
@@ -28,6 +29,25 @@ internal sealed class DaprEventSink(DaprClient dapr, IOptions<NodeOptions> node,
         catch (DaprException e)
         {
             throw new EventNotTakenException(SidecarFailure.Describe(e, configuration), e);
+        }
+    }
+
+    /// <summary>Asks the sidecar to exit, if its API answers; its platform starts it again.</summary>
+    public async Task<bool> TryRestartAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (!await dapr.CheckOutboundHealthAsync(cancellationToken))
+            {
+                return false;
+            }
+
+            await dapr.ShutdownSidecarAsync(cancellationToken);
+            return true;
+        }
+        catch (RpcException)
+        {
+            return false;
         }
     }
 }

@@ -3,9 +3,12 @@ using System.Text;
 
 namespace SpegelDapr.LocalDapr.Api;
 
-/// <summary>Goes before every request of the HTTP API: the API token, and Dapr's form of errors.</summary>
+/// <summary>Goes before every request of the HTTP API: the API token, the size of bodies that state their length, and Dapr's form of errors.</summary>
 internal sealed class ApiGuard(string? token)
 {
+    /// <summary>The largest body of a request, and of a gRPC message either way: daprd's default (dapr/pkg/runtime/config.go).</summary>
+    public const int MostBodyBytes = 4 * 1024 * 1024;
+
     /// <summary>The header of the API token.</summary>
     public const string TokenHeader = "dapr-api-token";
 
@@ -21,6 +24,11 @@ internal sealed class ApiGuard(string? token)
 
         try
         {
+            if (context.Request.ContentLength > MostBodyBytes)
+            {
+                throw DaprErrors.TooLarge(context.Request.Path);
+            }
+
             await next(context);
         }
         catch (DaprException e) when (!context.Response.HasStarted)

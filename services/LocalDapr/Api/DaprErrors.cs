@@ -69,6 +69,15 @@ internal static class DaprErrors
     public static DaprException Malformed(string reason) =>
         new(400, StatusCode.InvalidArgument, "ERR_MALFORMED_REQUEST", $"failed deserializing HTTP body: {reason}");
 
+    // Each API fails in its own way to read the body (dapr/pkg/api/http: onPublish, onDirectMessage, and the JSON of the others).
+    public static DaprException TooLarge(PathString path)
+    {
+        const string Reason = "http: request body too large";
+        return path.StartsWithSegments("/v1.0/publish") ? new(500, StatusCode.Internal, "ERR_PUBSUB_PUBLISH_MESSAGE", Reason, "DAPR_PUBSUB_PUBLISH_MESSAGE")
+            : path.StartsWithSegments("/v1.0/invoke") || !path.StartsWithSegments("/v1.0") ? Invoke("", Reason)
+            : Malformed(Reason);
+    }
+
     public static DaprException NoAppId() =>
         new(404, StatusCode.NotFound, "ERR_DIRECT_INVOKE", "failed getting app id either from the URL path or the header dapr-app-id");
 

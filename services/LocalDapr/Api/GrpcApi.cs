@@ -173,14 +173,15 @@ internal sealed class GrpcApi(
             answer.RegisteredComponents.Add(added);
         }
 
-        foreach (var route in metadata.Subscriptions)
+        answer.EnabledFeatures.Add(metadata.Features);
+        foreach (var (name, route) in metadata.Subscriptions)
         {
             var added = new PubsubSubscription
             {
                 PubsubName = route.PubSubName,
                 Topic = route.Topic,
                 DeadLetterTopic = route.DeadLetterTopic,
-                Type = PubsubSubscriptionType.Programmatic,
+                Type = name is null ? PubsubSubscriptionType.Programmatic : PubsubSubscriptionType.Declarative,
                 Rules = new PubsubSubscriptionRules { Rules = { new PubsubSubscriptionRule { Path = route.Path } } },
             };
             Copy(route.Metadata, added.Metadata);

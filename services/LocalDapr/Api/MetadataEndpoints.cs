@@ -8,7 +8,7 @@ using SpegelDapr.LocalDapr.PubSub;
 namespace SpegelDapr.LocalDapr.Api;
 
 /// <summary><c>/v1.0/metadata</c>, and what gRPC's GetMetadata tells as well.</summary>
-internal sealed class MetadataEndpoints(AppSpec app, ComponentSet components, SubscriptionSet subscriptions)
+internal sealed class MetadataEndpoints(AppSpec app, ComponentSet components, SubscriptionSet subscriptions, IReadOnlyList<string> features)
 {
     /// <summary>The version that the runtime gives as its own.</summary>
     public static readonly string RuntimeVersion =
@@ -21,7 +21,9 @@ internal sealed class MetadataEndpoints(AppSpec app, ComponentSet components, Su
 
     public IReadOnlyList<LoadedComponent> Components => components.All;
 
-    public IReadOnlyList<TopicRoute> Subscriptions => subscriptions.Routes;
+    public IReadOnlyList<NamedRoute> Subscriptions => subscriptions.Routes;
+
+    public IReadOnlyList<string> Features => features;
 
     public IReadOnlyDictionary<string, string> Extended => _extended;
 
@@ -52,6 +54,7 @@ internal sealed class MetadataEndpoints(AppSpec app, ComponentSet components, Su
         {
             ["id"] = app.AppId,
             ["runtimeVersion"] = RuntimeVersion,
+            ["enabledFeatures"] = new JsonArray([.. features.Select(feature => (JsonNode)feature)]),
             ["components"] = new JsonArray([.. Components.Select(ToJson)]),
             ["extended"] = ToJson(_extended),
             ["subscriptions"] = new JsonArray([.. Subscriptions.Select(ToJson)]),
@@ -67,14 +70,14 @@ internal sealed class MetadataEndpoints(AppSpec app, ComponentSet components, Su
         ["capabilities"] = new JsonArray([.. loaded.Capabilities.Select(capability => (JsonNode)capability)]),
     };
 
-    private static JsonObject ToJson(TopicRoute route) => new()
+    private static JsonObject ToJson(NamedRoute named) => new()
     {
-        ["pubsubname"] = route.PubSubName,
-        ["topic"] = route.Topic,
-        ["metadata"] = ToJson(route.Metadata),
-        ["rules"] = new JsonArray(new JsonObject { ["path"] = route.Path }),
-        ["deadLetterTopic"] = route.DeadLetterTopic,
-        ["type"] = "PROGRAMMATIC",
+        ["pubsubname"] = named.Route.PubSubName,
+        ["topic"] = named.Route.Topic,
+        ["metadata"] = ToJson(named.Route.Metadata),
+        ["rules"] = new JsonArray(new JsonObject { ["path"] = named.Route.Path }),
+        ["deadLetterTopic"] = named.Route.DeadLetterTopic,
+        ["type"] = named.Name is null ? "PROGRAMMATIC" : "DECLARATIVE",
     };
 
     private static JsonObject ToJson(IEnumerable<KeyValuePair<string, string>> pairs) =>

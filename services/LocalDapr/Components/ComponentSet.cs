@@ -1,18 +1,21 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using SpegelDapr.LocalDapr.PubSub;
 using SpegelDapr.LocalDapr.State;
 
 namespace SpegelDapr.LocalDapr.Components;
 
-/// <summary>The components of one sidecar.</summary>
+/// <summary>The components of one sidecar. They may change while it runs.</summary>
 internal sealed partial class ComponentSet : IAsyncDisposable
 {
-    private readonly Dictionary<string, ScopedPubSub> _pubSubs = [];
-    private readonly Dictionary<string, PrefixedStateStore> _stateStores = [];
-    private readonly List<LoadedComponent> _loaded = [];
+    private readonly ConcurrentDictionary<string, ScopedPubSub> _pubSubs = [];
+    private readonly ConcurrentDictionary<string, PrefixedStateStore> _stateStores = [];
+    private readonly AppSpec _app;
+    private readonly ComponentTypes _types;
+    private readonly ILogger _logger;
+    private volatile ImmutableList<LoadedComponent> _loaded = [];
 
-    private ComponentSet()
-    {
-    }
+    private ComponentSet(AppSpec app, ComponentTypes types, ILogger logger) => (_app, _types, _logger) = (app, types, logger);
 
     /// <summary>All, in the order in which they were loaded.</summary>
     public IReadOnlyList<LoadedComponent> All => _loaded;
@@ -26,19 +29,12 @@ internal sealed partial class ComponentSet : IAsyncDisposable
     public static async Task<ComponentSet> LoadAsync(
         AppSpec app, IEnumerable<Component> components, ComponentTypes types, ILogger logger, CancellationToken cancellation)
     {
-        var set = new ComponentSet();
+        var set = new ComponentSet(app, types, logger);
         try
         {
             foreach (var component in components.Where(component => component.Scopes.Count == 0 || component.Scopes.Contains(app.AppId)))
             {
-                try
-                {
-                    await set.AddAsync(component, app, types, cancellation);
-                }
-                catch (LocalDaprException e) when (component.IgnoreErrors)
-                {
-                    Log.Ignored(logger, component.Name, e.Message);
-                }
+                await set.AddAsync(component, cancellation);
             }
         }
         catch
@@ -50,39 +46,63 @@ internal sealed partial class ComponentSet : IAsyncDisposable
         return set;
     }
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Creates a component.</summary>
+    /// <exception cref="LocalDaprException">It fails and does not ignore errors.</exception>
+    public async Task AddAsync(Component component, CancellationToken cancellation)
     {
-        foreach (var pubSub in _pubSubs.Values)
+        try
+        {
+            await CreateAsync(component, cancellation);
+        }
+        catch (LocalDaprException e) when (component.IgnoreErrors)
+        {
+            Log.Ignored(_logger, component.Name, e.Message);
+        }
+    }
+
+    /// <summary>Ends a component, if there is one of the name. What runs on it must have ended.</summary>
+    public async Task RemoveAsync(string name)
+    {
+        _loaded = _loaded.RemoveAll(loaded => loaded.Component.Name == name);
+        if (_pubSubs.TryRemove(name, out var pubSub))
         {
             await pubSub.Component.DisposeAsync();
         }
 
-        foreach (var store in _stateStores.Values)
+        if (_stateStores.TryRemove(name, out var store))
         {
             await store.Component.DisposeAsync();
         }
     }
 
-    private async Task AddAsync(Component component, AppSpec app, ComponentTypes types, CancellationToken cancellation)
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var name in _pubSubs.Keys.Concat(_stateStores.Keys))
+        {
+            await RemoveAsync(name);
+        }
+    }
+
+    private async Task CreateAsync(Component component, CancellationToken cancellation)
     {
         if (_loaded.Exists(loaded => loaded.Component.Name == component.Name))
         {
             throw new LocalDaprException($"There are two components named {component.Name}: give each a name of its own.");
         }
 
-        types.Check(component);
-        var settings = new ComponentSettings(component, app);
-        if (types.IsPubSub(component))
+        _types.Check(component);
+        var settings = new ComponentSettings(component, _app);
+        if (_types.IsPubSub(component))
         {
-            var pubSub = await types.CreatePubSubAsync(settings, cancellation);
-            _pubSubs.Add(component.Name, new ScopedPubSub(component.Name, pubSub, new TopicScopes(settings)));
-            _loaded.Add(new LoadedComponent(component, pubSub.Capabilities));
+            var pubSub = await _types.CreatePubSubAsync(settings, cancellation);
+            _pubSubs[component.Name] = new ScopedPubSub(component.Name, pubSub, new TopicScopes(settings));
+            _loaded = _loaded.Add(new LoadedComponent(component, pubSub.Capabilities));
         }
         else
         {
-            var store = await types.CreateStateStoreAsync(settings, cancellation);
-            _stateStores.Add(component.Name, new PrefixedStateStore(component.Name, store, new KeyPrefix(settings, app)));
-            _loaded.Add(new LoadedComponent(component, store.Capabilities));
+            var store = await _types.CreateStateStoreAsync(settings, cancellation);
+            _stateStores[component.Name] = new PrefixedStateStore(component.Name, store, new KeyPrefix(settings, _app));
+            _loaded = _loaded.Add(new LoadedComponent(component, store.Capabilities));
         }
     }
 

@@ -51,7 +51,7 @@ internal sealed class ComponentSettings
         }
 
         return value
-            .Replace("{namespace}", $"{app.Namespace ?? "default"}.{app.AppId}", StringComparison.Ordinal)
+            .Replace("{namespace}", $"{app.Namespace ?? AppSpec.DefaultNamespace}.{app.AppId}", StringComparison.Ordinal)
             .Replace("{appID}", app.AppId, StringComparison.Ordinal);
     }
 }

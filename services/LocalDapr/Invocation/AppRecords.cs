@@ -6,7 +6,7 @@ using System.Text.Json;
 namespace SpegelDapr.LocalDapr.Invocation;
 
 /// <summary>
-/// Name resolution between processes: a file per app instance, <c>{app id}@{process id}-{port}.json</c>, in a directory that only its user
+/// Name resolution between processes: a file per app instance, <c>{app.namespace}@{process id}-{port}.json</c>, in a directory that only its user
 /// can read. A record counts while its process lives.
 /// </summary>
 internal sealed partial class AppRecords(string directory, TimeProvider time, ILogger<AppRecords> logger)

@@ -42,7 +42,7 @@ internal sealed class Invoker(AppSpec app, AppDirectory directory, HttpMessageIn
     private IEnumerable<(string Name, string Value)> IdentityHeaders(string appId) =>
     [
         ("dapr-caller-app-id", app.AppId),
-        ("dapr-caller-namespace", app.Namespace ?? "default"),
+        ("dapr-caller-namespace", app.Namespace ?? AppSpec.DefaultNamespace),
         ("dapr-callee-app-id", appId),
     ];
 }

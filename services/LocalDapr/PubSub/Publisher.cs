@@ -8,6 +8,10 @@ namespace SpegelDapr.LocalDapr.PubSub;
 internal sealed class Publisher(AppSpec app, ComponentSet components, TimeProvider time)
 {
     private const string RawPayload = "rawPayload";
+    private volatile bool _isLost;
+
+    /// <summary>From now on nothing is published, until the sidecar is started again.</summary>
+    public void Lose() => _isLost = true;
 
     /// <summary>Wraps the data in a CloudEvent, unless the metadata asks for the raw payload, and publishes it.</summary>
     /// <exception cref="DaprException">There is no such component or topic, the topic is not allowed, or the broker fails.</exception>
@@ -54,6 +58,11 @@ internal sealed class Publisher(AppSpec app, ComponentSet components, TimeProvid
         if (!pubSub.Scopes.MayPublish(topic))
         {
             throw DaprErrors.PublishForbidden(topic, app.AppId);
+        }
+
+        if (_isLost)
+        {
+            throw DaprErrors.Publish(pubSub.Name, topic, "the connection has been lost on purpose");
         }
 
         try

@@ -16,4 +16,11 @@ public sealed record Component(string Name, string Type)
 
     /// <summary>Whether the sidecar starts without the component when it fails.</summary>
     public bool IgnoreErrors { get; init; }
+
+    /// <summary>Whether the other says the same.</summary>
+    internal bool IsSame(Component other) =>
+        this with { Metadata = other.Metadata, Scopes = other.Scopes } == other
+        && Scopes.SequenceEqual(other.Scopes)
+        && Metadata.Count == other.Metadata.Count
+        && !Metadata.Except(other.Metadata).Any();
 }

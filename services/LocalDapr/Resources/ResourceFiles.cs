@@ -1,20 +1,33 @@
 using System.Globalization;
+using SpegelDapr.LocalDapr.PubSub;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
 namespace SpegelDapr.LocalDapr.Resources;
 
 /// <summary>
-/// Reads Dapr resources from YAML: <c>Component</c>, and of <c>Resiliency</c> the retries of inbound pub/sub. Other kinds are reported and
-/// skipped.
+/// Reads Dapr resources from YAML: <c>Component</c>, <c>Subscription</c> with one route, and of <c>Resiliency</c> the retries of inbound pub/sub. What
+/// is not supported is reported once and skipped.
 /// </summary>
 internal sealed partial class ResourceFiles(ILogger<ResourceFiles> logger)
 {
+    private readonly HashSet<string> _reported = [];
+
+    /// <summary>Whether the <c>Configuration</c> in a file leaves <c>HotReload</c> on, which it is by default (dapr/pkg/config/configuration.go).</summary>
+    /// <exception cref="LocalDaprException">The file does not exist or is no YAML.</exception>
+    public static bool IsHotReloadOn(string? configPath) =>
+        configPath is null
+        || !(File.Exists(configPath) ? Documents(configPath) : throw new LocalDaprException($"There is no configuration file '{configPath}'."))
+            .Where(resource => resource.Text("kind") == "Configuration")
+            .SelectMany(resource => resource.Items("spec", "features"))
+            .Any(feature => feature.Text("name") == HotReload.Feature && feature.Text("enabled") != "true");
+
     /// <summary>The resources in the paths, in the order of files' names, that are meant for the app.</summary>
     /// <exception cref="LocalDaprException">A path does not exist, a file is not YAML, or a resource is not complete.</exception>
     public ResourceSet Read(IEnumerable<string> paths, string appId)
     {
         var components = new List<Component>();
+        var subscriptions = new List<DeclaredSubscription>();
         var retries = new Dictionary<string, RetryPolicy>();
         foreach (var file in paths.SelectMany(FilesOf))
         {
@@ -31,17 +44,20 @@ internal sealed partial class ResourceFiles(ILogger<ResourceFiles> logger)
                     case "Component":
                         components.Add(ToComponent(resource, scopes));
                         break;
+                    case "Subscription":
+                        subscriptions.AddRange(ToSubscription(resource, scopes));
+                        break;
                     case "Resiliency":
                         AddRetries(resource, retries);
                         break;
                     case var kind:
-                        Log.KindSkipped(logger, file, kind);
+                        Report($"resources of kind '{kind}' are", file);
                         break;
                 }
             }
         }
 
-        return new ResourceSet(components, retries);
+        return new ResourceSet(components, subscriptions, retries);
     }
 
     private static IEnumerable<string> FilesOf(string path)
@@ -96,7 +112,25 @@ internal sealed partial class ResourceFiles(ILogger<ResourceFiles> logger)
         };
     }
 
-    private static void AddRetries(YamlResource resource, Dictionary<string, RetryPolicy> retries)
+    // v1alpha1 has one route, v2alpha1 a default beside rules (dapr/pkg/apis/subscriptions).
+    private IEnumerable<DeclaredSubscription> ToSubscription(YamlResource resource, IReadOnlyList<string> scopes)
+    {
+        var name = resource.Required("metadata", "name");
+        if (resource.Items("spec", "routes", "rules").Count > 0 || resource.Text("spec", "bulkSubscribe", "enabled") == "true")
+        {
+            Report($"the rules and bulk deliveries of subscription '{name}' are", resource.File);
+            yield break;
+        }
+
+        yield return new DeclaredSubscription(name, scopes, new TopicRoute(
+            resource.Required("spec", "pubsubname"),
+            resource.Required("spec", "topic"),
+            resource.Text("spec", "route") is { Length: > 0 } route ? route : resource.Required("spec", "routes", "default"),
+            resource.Text("spec", "deadLetterTopic"),
+            resource.Texts("spec", "metadata")));
+    }
+
+    private void AddRetries(YamlResource resource, Dictionary<string, RetryPolicy> retries)
     {
         foreach (var (component, target) in resource.Entries("spec", "targets", "components"))
         {
@@ -116,11 +150,35 @@ internal sealed partial class ResourceFiles(ILogger<ResourceFiles> logger)
                 MaxRetries = int.TryParse(policy.Text("maxRetries"), CultureInfo.InvariantCulture, out var count) ? count : defaults.MaxRetries,
             };
         }
+
+        var ignored = resource.Entries("spec", "targets", "apps").Concat(resource.Entries("spec", "targets", "components"))
+            .SelectMany(target => Ignored(target.Key, target.Value))
+            .Concat(resource.Texts("spec", "policies", "timeouts").Keys.Where(name => name.StartsWith("Default", StringComparison.Ordinal)))
+            .ToList();
+        if (ignored.Count > 0)
+        {
+            Report($"of a Resiliency only the inbound retries of components are applied: {string.Join(", ", ignored)} are", resource.File);
+        }
+    }
+
+    /// <summary>The policies of a target that Dapr would apply and LocalDapr does not.</summary>
+    private static IEnumerable<string> Ignored(string target, YamlResource policies) =>
+        from path in (string[][])[[], ["inbound"], ["outbound"]]
+        from kind in (string[])["timeout", "circuitBreaker", "retry"]
+        where !(path is ["inbound"] && kind == "retry") && policies.Text([.. path, kind]).Length > 0
+        select string.Join(' ', [target, .. path, kind]);
+
+    private void Report(string what, string file)
+    {
+        if (_reported.Add($"{file}: {what}"))
+        {
+            Log.Skipped(logger, file, what);
+        }
     }
 
     private static partial class Log
     {
-        [LoggerMessage(Level = LogLevel.Warning, Message = "{File}: resources of kind '{Kind}' are not supported by LocalDapr; skipped.")]
-        public static partial void KindSkipped(ILogger logger, string file, string kind);
+        [LoggerMessage(Level = LogLevel.Warning, Message = "{File}: {What} not supported by LocalDapr; skipped.")]
+        public static partial void Skipped(ILogger logger, string file, string what);
     }
 }

@@ -8,6 +8,10 @@ internal sealed class YamlResource(string file, YamlMappingNode node)
     /// <summary>The file it comes from, for messages.</summary>
     public string File => file;
 
+    /// <summary>The keys of the mapping at the path.</summary>
+    public List<string> Keys(params ReadOnlySpan<string> path) =>
+        Find(path) is YamlMappingNode mapping ? [.. mapping.Children.Keys.OfType<YamlScalarNode>().Select(key => key.Value ?? "")] : [];
+
     /// <summary>Whether there is anything at the key.</summary>
     public bool Has(string key) => Find([key]) is not null;
 

@@ -6,9 +6,9 @@ namespace SpegelDapr.LocalDapr.Running;
 internal static partial class AppRunner
 {
     /// <summary>The exit code: 0, or 1 when an app failed.</summary>
-    /// <exception cref="LocalDaprException">Something could not be started; what had been is stopped.</exception>
+    /// <exception cref="LocalDaprException">Something could not be started, or a changed resource not taken in; what ran is stopped.</exception>
     public static async Task<int> RunAsync(
-        IReadOnlyList<RunApp> apps, LogLevel logLevel, IEnumerable<string> ignoredFlags, CancellationToken cancellation)
+        IReadOnlyList<RunApp> apps, LogLevel logLevel, IEnumerable<string> ignored, CancellationToken cancellation)
     {
         using var loggers = LoggerFactory.Create(logging => logging
             .SetMinimumLevel(logLevel)
@@ -22,9 +22,9 @@ internal static partial class AppRunner
                 console.UseUtcTimestamp = true;
             }));
         var logger = loggers.CreateLogger("localdapr");
-        foreach (var flag in ignoredFlags)
+        foreach (var setting in ignored)
         {
-            Log.FlagIgnored(logger, flag);
+            Log.Ignored(logger, setting);
         }
 
         await using var host = new LocalDaprHost(loggers);
@@ -65,6 +65,8 @@ internal static partial class AppRunner
             var ended = await Task.WhenAny([.. running.Keys, shutdown]).WaitAsync(cancellation);
             if (!running.Remove(ended, out var process))
             {
+                // Throws what a sidecar has failed with.
+                await await shutdown;
                 return 0;
             }
 
@@ -78,8 +80,8 @@ internal static partial class AppRunner
 
     private static partial class Log
     {
-        [LoggerMessage(Level = LogLevel.Information, Message = "The flag {Flag} has no effect in LocalDapr.")]
-        public static partial void FlagIgnored(ILogger logger, string flag);
+        [LoggerMessage(Level = LogLevel.Information, Message = "{Setting} has no effect in LocalDapr.")]
+        public static partial void Ignored(ILogger logger, string setting);
 
         [LoggerMessage(Message = "The app {App} ended with exit code {ExitCode}.")]
         public static partial void AppEnded(ILogger logger, LogLevel level, string app, int exitCode);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using SpegelDapr.LocalDapr.Resources;
 
 namespace SpegelDapr.LocalDapr.Running;
 
@@ -14,10 +15,10 @@ internal static class CommandLine
     private static readonly string[] Ignored =
     [
         "--mode", "--metrics-port", "--enable-metrics", "--metrics-listen-address", "--placement-host-address", "--scheduler-host-address",
-        "--sentry-address", "--control-plane-address", "--control-plane-namespace", "--control-plane-trust-domain", "--config", "--profile-port",
+        "--sentry-address", "--control-plane-address", "--control-plane-namespace", "--control-plane-trust-domain", "--profile-port",
         "--enable-profiling", "--enable-mtls", "--enable-api-logging", "--app-max-concurrency", "--max-body-size", "--read-buffer-size",
         "--dapr-http-max-request-size", "--dapr-http-read-buffer-size", "--dapr-internal-grpc-port", "--dapr-public-port",
-        "--dapr-listen-addresses", "--dapr-graceful-shutdown-seconds", "--dapr-block-shutdown-duration", "--disable-builtin-k8s-secret-store",
+        "--dapr-listen-addresses", "--dapr-internal-grpc-listen-address", "--dapr-public-listen-address", "--dapr-graceful-shutdown-seconds", "--dapr-block-shutdown-duration", "--disable-builtin-k8s-secret-store",
         "--allowed-origins", "--log-as-json",
     ];
 
@@ -55,13 +56,19 @@ internal static class CommandLine
             Description = "A directory of Dapr resources; may be given more than once.",
             CustomParser = result => [.. result.Tokens.SelectMany(token => token.Value.Split(','))],
         };
+        var config = new Option<string?>("--config") { Description = "A file with a Dapr Configuration, of which the feature HotReload is read." };
+        var reconcile = new Option<string>("--hot-reload-reconcile-interval")
+        {
+            Description = "How often to read resources though no change was seen, such as 30s.",
+            DefaultValueFactory = _ => "",
+        };
         var logLevel = LogLevelOption();
         var resolutionDirectory = ResolutionDirectoryOption();
         var root = new RootCommand(
             "Dapr's API without Dapr, for laptops and tests. With daprd's flags it is the sidecar of one app, and of its process too when a command "
             + "follows after --. It reads DAPR_API_TOKEN, APP_API_TOKEN, NAMESPACE and POD_NAME as daprd does.")
         {
-            appId, appPort, appAddress, appProtocol, httpPort, grpcPort, resources, logLevel, resolutionDirectory, RunFileCommand(),
+            appId, appPort, appAddress, appProtocol, httpPort, grpcPort, resources, config, reconcile, logLevel, resolutionDirectory, RunFileCommand(),
         };
         var ignored = Ignored.Select(name => new Option<string?>(name) { Hidden = true, Arity = ArgumentArity.ZeroOrOne }).ToList();
         ignored.ForEach(root.Add);
@@ -80,6 +87,8 @@ internal static class CommandLine
                 HttpPort = parsed.GetValue(httpPort),
                 GrpcPort = parsed.GetValue(grpcPort),
                 ResourcesPaths = paths,
+                ConfigPath = parsed.GetValue(config) is { Length: > 0 } file ? file : null,
+                ReconcileInterval = GoDuration.Parse(parsed.GetValue(reconcile)!, AppSpec.DefaultReconcileInterval, "--hot-reload-reconcile-interval"),
                 DaprApiToken = Variable("DAPR_API_TOKEN"),
                 AppApiToken = Variable("APP_API_TOKEN"),
                 Namespace = Variable("NAMESPACE"),
@@ -102,7 +111,10 @@ internal static class CommandLine
         var resolutionDirectory = ResolutionDirectoryOption();
         var run = new Command("run", "Runs the apps of a run file, each with its sidecar, and stops them all on SIGINT or SIGTERM.") { file, logLevel, resolutionDirectory };
         run.SetAction((parsed, cancellation) =>
-            AppRunner.RunAsync(RunFile.Read(parsed.GetValue(file)!, parsed.GetValue(resolutionDirectory)), parsed.GetValue(logLevel), [], cancellation));
+        {
+            var (apps, ignored) = RunFile.Read(parsed.GetValue(file)!, parsed.GetValue(resolutionDirectory));
+            return AppRunner.RunAsync(apps, parsed.GetValue(logLevel), ignored, cancellation);
+        });
         return run;
     }
 

@@ -13,8 +13,25 @@ internal static class RunFile
 {
     private const string DefaultName = "dapr.yaml";
 
-    /// <exception cref="LocalDaprException">The file cannot be read or is not complete.</exception>
-    public static IReadOnlyList<RunApp> Read(string path, string? resolutionDirectory)
+    /// <summary>What an app or <c>common</c> may say, by Dapr's documentation (Multi-App Run template), and means something here.</summary>
+    private static readonly string[] Known =
+    [
+        "appDirPath", "appID", "resourcesPath", "resourcesPaths", "appChannelAddress", "configFilePath", "appProtocol", "appPort", "daprHTTPPort",
+        "daprGRPCPort", "apiListenAddresses", "env", "appLogDestination", "command",
+    ];
+
+    /// <summary>What asks for nothing that matters here.</summary>
+    private static readonly string[] Ignored =
+    [
+        "daprInternalGRPCPort", "metricsPort", "unixDomainSocket", "profilePort", "enableProfiling", "logLevel", "appMaxConcurrency",
+        "placementHostAddress", "schedulerHostAddress", "appSSL", "daprHTTPMaxRequestSize", "daprHTTPReadBufferSize", "daprMaxBodySize",
+        "daprReadBufferSize", "enableAppHealthCheck", "appHealthCheckPath", "appHealthProbeInterval", "appHealthProbeTimeout", "appHealthThreshold",
+        "enableApiLogging", "runtimePath", "daprdLogDestination", "containerImage", "containerImagePullPolicy", "createService",
+    ];
+
+    /// <summary>The apps of a run file, and the keys in it that have no effect here.</summary>
+    /// <exception cref="LocalDaprException">The file cannot be read, is not complete, or has a key that Dapr does not know.</exception>
+    public static (IReadOnlyList<RunApp> Apps, IReadOnlyList<string> Ignored) Read(string path, string? resolutionDirectory)
     {
         var file = Path.GetFullPath(Directory.Exists(path) ? Path.Combine(path, DefaultName) : path);
         if (!File.Exists(file))
@@ -30,8 +47,19 @@ internal static class RunFile
             throw new LocalDaprException($"{file}: 'apps' is missing: list at least one.");
         }
 
-        return [.. apps.Select(app => ToApp(app, root, Path.GetDirectoryName(file)!, resolutionDirectory))];
+        var given = root.Keys("common").Concat(apps.SelectMany(app => app.Keys())).Distinct().ToList();
+        if (given.Except(Known).Except(Ignored).FirstOrDefault() is { } unknown)
+        {
+            throw new LocalDaprException($"{file}: Dapr's run files have no key '{unknown}'.");
+        }
+
+        return (
+            [.. apps.Select(app => ToApp(app, root, Path.GetDirectoryName(file)!, resolutionDirectory))],
+            [.. given.Intersect(Ignored).Where(key => apps.Append(root).Any(owner => Says(owner, key))).Select(key => $"{key} in {file}")]);
     }
+
+    // placementHostAddress and the like are switched off by an empty text, as they are here.
+    private static bool Says(YamlResource owner, string key) => owner.Text(key).Length > 0 || owner.Text("common", key).Length > 0;
 
     private static YamlResource Load(string file)
     {
@@ -59,6 +87,11 @@ internal static class RunFile
             throw new LocalDaprException($"{app.File}: appProtocol of {appId} is '{protocol}': LocalDapr speaks http to apps.");
         }
 
+        if (Shared("apiListenAddresses") is not ("" or "127.0.0.1" or "localhost") and var listen)
+        {
+            throw new LocalDaprException($"{app.File}: apiListenAddresses of {appId} is '{listen}': LocalDapr listens on 127.0.0.1 alone.");
+        }
+
         var resources = Resources(app, root, baseDirectory, directory);
         var environment = root.Texts("common", "env");
         foreach (var (name, value) in app.Texts("env"))
@@ -74,6 +107,9 @@ internal static class RunFile
             HttpPort = Port(app, "daprHTTPPort") ?? 0,
             GrpcPort = Port(app, "daprGRPCPort") ?? 0,
             ResourcesPaths = resources,
+            ConfigPath = app.Text("configFilePath") is { Length: > 0 } own ? Path.GetFullPath(own, directory)
+                : root.Text("common", "configFilePath") is { Length: > 0 } shared ? Path.GetFullPath(shared, baseDirectory)
+                : null,
             DaprApiToken = Variable(environment, "DAPR_API_TOKEN"),
             AppApiToken = Variable(environment, "APP_API_TOKEN"),
             Namespace = Variable(environment, "NAMESPACE"),

@@ -1,8 +1,11 @@
 using System.Collections.Concurrent;
+using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Grpc.Core;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver.Store;
+using SpegelDapr.Resolver.Subscribing;
 using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Resolver.Events;
@@ -14,6 +17,8 @@ namespace SpegelDapr.Resolver.Events;
 internal sealed partial class EventEndpoint(
     Reach reach,
     EventApplier applier,
+    ISidecar sidecar,
+    SilenceWatch silence,
     ResolverMetrics metrics,
     TimeProvider time,
     ILogger<EventEndpoint> logger)
@@ -30,16 +35,16 @@ internal sealed partial class EventEndpoint(
     /// </summary>
     private static readonly TimeSpan FirstSeenBudget = TimeSpan.FromSeconds(5);
 
+    private static readonly TimeSpan SidecarBudget = TimeSpan.FromSeconds(2);
+
     private readonly ConcurrentDictionary<string, LogThrottle> _throttles = new();
 
     /// <summary>Maps <c>/dapr/subscribe</c>, where Dapr asks an app for its subscriptions, and the routes that it names.</summary>
     public void Map(IEndpointRouteBuilder endpoints)
     {
         endpoints.MapGet("/dapr/subscribe", SubscribeAsync);
-        endpoints.MapPost("/v1/events/{region}/{zone}", HandleAsync);
+        endpoints.MapPost(LayerTopics.EventPath("{region}", "{zone}"), HandleAsync);
     }
-
-    private static string Route(Location location) => $"/v1/events/{location.Region}/{location.Zone}";
 
     private async Task SubscribeAsync(HttpContext context)
     {
@@ -52,11 +57,34 @@ internal sealed partial class EventEndpoint(
             Log.NoNodes(logger, FirstSeenBudget.TotalSeconds);
         }
 
+        var declared = await ReadDeclaredAsync(context.RequestAborted);
         var subscriptions = reach.Locations
-            .Select(location => new Subscription(DaprNames.LayerEvents, LayerTopics.Events(location), Route(location)))
+            .Where(location => !declared.Contains(LayerTopics.Events(location)))
+            .Select(location => new Subscription(
+                DaprNames.LayerEvents, LayerTopics.Events(location), LayerTopics.EventPath(location.Region, location.Zone)))
             .ToArray();
         await context.Response.WriteAsJsonAsync(
             subscriptions, SubscriptionJson.Default.SubscriptionArray, cancellationToken: context.RequestAborted);
+    }
+
+    /// <summary>
+    /// The topics that resources declare to a sidecar with hot reload. It starts them by itself, and again whenever one of them is changed; an own
+    /// subscription to the same topic would then run beside it.
+    /// </summary>
+    private async Task<IReadOnlySet<string>> ReadDeclaredAsync(CancellationToken aborted)
+    {
+        using var budget = new CancellationTokenSource(SidecarBudget, time);
+        using var linked = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, aborted);
+        try
+        {
+            var state = await sidecar.ReadAsync(linked.Token);
+            return state.HotReloads ? state.Declared : FrozenSet<string>.Empty;
+        }
+        catch (Exception e) when (e is RpcException || (e is OperationCanceledException && !aborted.IsCancellationRequested))
+        {
+            Log.NotDeclared(logger, e.Message);
+            return FrozenSet<string>.Empty;
+        }
     }
 
     private async Task HandleAsync(HttpContext context)
@@ -88,6 +116,7 @@ internal sealed partial class EventEndpoint(
             return Drop(layerEvent is null ? "unknown" : Kind(layerEvent), problem, location);
         }
 
+        silence.Heard(layerEvent);
         var kind = Kind(layerEvent);
         using var budget = new CancellationTokenSource(ApplyBudget, time);
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, aborted);
@@ -180,6 +209,9 @@ internal sealed partial class EventEndpoint(
 
         [LoggerMessage(LogLevel.Warning, "The cluster's nodes are not known after {Seconds} s: the sidecar subscribes to the locations that are configured.")]
         public static partial void NoNodes(ILogger logger, double seconds);
+
+        [LoggerMessage(LogLevel.Warning, "What resources declare to the sidecar cannot be read; it is told all locations in reach: {Reason}")]
+        public static partial void NotDeclared(ILogger logger, string reason);
 
         [LoggerMessage(LogLevel.Warning, "An event ({Kind}) will be delivered again: {Reason}")]
         public static partial void Retried(ILogger logger, string kind, string reason);

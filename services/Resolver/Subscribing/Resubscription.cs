@@ -5,9 +5,9 @@ using SpegelDapr.Resolver.Store;
 namespace SpegelDapr.Resolver.Subscribing;
 
 /// <summary>
-/// Has the sidecar subscribe to locations that come into reach. Dapr asks an app for its subscriptions once, when the sidecar starts, so the sidecar
-/// is asked to exit, and its platform starts it again. A location that leaves is no reason: its nodes are no longer offered, what still comes of it
-/// is dropped, and the sidecar's next start ends the subscription.
+/// Has the sidecar subscribe to locations that come into reach. A sidecar with hot reload takes in the <c>Subscription</c> that is applied for a new
+/// zone, and is left alone. Any other asks for the app's subscriptions once, when it starts, so it is asked to exit, and its platform starts it again.
+/// A location that leaves is no reason: its nodes are no longer offered, and what still comes of it is dropped.
 /// </summary>
 internal sealed partial class Resubscription(
     Reach reach,
@@ -24,6 +24,9 @@ internal sealed partial class Resubscription(
     public static readonly TimeSpan Settling = TimeSpan.FromSeconds(2);
 
     private static readonly TimeSpan CheckBudget = TimeSpan.FromSeconds(5);
+
+    private string _missing = "";
+    private bool _isTold;
 
     /// <summary>Whether the sidecar, or the store, has last answered; at first nothing is expected, and the check of the store says that it is waited for.</summary>
     private bool _answers;
@@ -51,27 +54,35 @@ internal sealed partial class Resubscription(
         }
     }
 
-    /// <summary>Whether the sidecar is subscribed to all that is in reach. If not, asks it to restart when it is this replica's turn.</summary>
+    /// <summary>
+    /// Whether the sidecar is subscribed to all that is in reach. If not, says what to apply where it hot reloads, or else asks it to restart when it is this
+    /// replica's turn.
+    /// </summary>
     private async Task<bool> CheckAsync(CancellationToken stopping)
     {
         using var budget = new CancellationTokenSource(CheckBudget, time);
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, stopping);
         try
         {
-            var topics = await sidecar.ReadTopicsAsync(linked.Token);
-            var missing = reach.Locations.Where(location => !topics.Contains(LayerTopics.Events(location))).ToList();
+            var state = await sidecar.ReadAsync(linked.Token);
+            var missing = reach.Locations.Where(location => !state.Topics.Contains(LayerTopics.Events(location))).ToList();
             if (missing.Count == 0)
             {
                 _answers = true;
                 return true;
             }
 
-            // Without any topic it has only just started, and will ask.
-            if (topics.Count > 0 && await turns.TryTakeAsync(linked.Token))
+            if (state.HotReloads)
+            {
+                TellMissing(string.Join(", ", missing));
+            }
+
+            // Without any topic of the app's own it has only just started, and will ask.
+            else if (state.Topics.Count > state.Declared.Count && await turns.TryTakeAsync(linked.Token))
             {
                 Log.Restarting(logger, string.Join(", ", missing));
                 await sidecar.ShutdownAsync(linked.Token);
-                metrics.SidecarRestarted();
+                metrics.SidecarRestarted("subscriptions");
             }
 
             _answers = true;
@@ -90,6 +101,20 @@ internal sealed partial class Resubscription(
         return false;
     }
 
+    // Not what is missing for a moment only, as while the sidecar starts.
+    private void TellMissing(string missing)
+    {
+        if (missing != _missing)
+        {
+            (_missing, _isTold) = (missing, false);
+        }
+        else if (!_isTold)
+        {
+            _isTold = true;
+            Log.Missing(logger, missing);
+        }
+    }
+
     private static partial class Log
     {
         [LoggerMessage(LogLevel.Information, "The nodes in reach are now at {Locations}.")]
@@ -97,6 +122,11 @@ internal sealed partial class Resubscription(
 
         [LoggerMessage(LogLevel.Information, "The sidecar is asked to restart, so that it subscribes to {Locations}.")]
         public static partial void Restarting(ILogger logger, string locations);
+
+        [LoggerMessage(
+            LogLevel.Warning,
+            "The sidecar does not hear {Locations}: apply what `spegel-dapr components` prints for all zones, or `helm upgrade` with all of them in `zones`. It takes that in while it runs.")]
+        public static partial void Missing(ILogger logger, string locations);
 
         [LoggerMessage(LogLevel.Warning, "Whether the sidecar is subscribed to all locations in reach cannot be seen to: {Reason}")]
         public static partial void CannotSubscribe(ILogger logger, string reason);

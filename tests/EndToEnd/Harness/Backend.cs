@@ -52,7 +52,7 @@ internal sealed class Backend(TestDirectory directory, Machine? on = null, strin
                 .Replace("localhost:5672", $"{_machine.Address}:{_rabbitMq?.Port}", StringComparison.Ordinal));
             if (zones is not null)
             {
-                File.WriteAllText(written, Assert.Single(new ScopedResources(zones).Read(written)));
+                File.WriteAllText(written, string.Join("---\n", new ScopedResources(zones).Read(written)));
             }
         }
 

@@ -3,7 +3,8 @@ using System.Globalization;
 namespace SpegelDapr.EndToEnd.Harness;
 
 /// <summary>
-/// Zones with docker-registry and the servers of a backend set, all real programs of their own. LocalDapr stands in for daprd, one process for each sidecar.
+/// Zones with docker-registry and the servers of a backend set, all real programs of their own. Each sidecar is a process: LocalDapr, or the daprd that
+/// DAPRD_PATH names.
 /// </summary>
 internal sealed class Cluster : IAsyncDisposable
 {
@@ -62,10 +63,9 @@ internal sealed class Cluster : IAsyncDisposable
     }
 
     /// <summary>A sidecar as a process of its own.</summary>
-    public ServiceProcess Sidecar(string name, string appId, Machine machine, int appPort, int httpPort, int grpcPort, string appAddress = "127.0.0.1") => new(
-        name,
-        Directory.Path,
-        "SpegelDapr.LocalDapr",
+    public ServiceProcess Sidecar(string name, string appId, Machine machine, int appPort, int httpPort, int grpcPort, string appAddress = "127.0.0.1")
+    {
+        IReadOnlyList<string> flags =
         [
             "--app-id", appId,
             "--app-port", appPort.ToString(CultureInfo.InvariantCulture),
@@ -73,10 +73,11 @@ internal sealed class Cluster : IAsyncDisposable
             "--dapr-http-port", httpPort.ToString(CultureInfo.InvariantCulture),
             "--dapr-grpc-port", grpcPort.ToString(CultureInfo.InvariantCulture),
             "--resources-path", _resources,
-            "--resolution-dir", Directory.Sub("names"),
-        ],
-        new Dictionary<string, string>(),
-        machine);
+        ];
+        return Daprd.Path is { } daprd
+            ? Daprd.Sidecar(daprd, name, Directory, flags, machine)
+            : ServiceProcess.Of(name, Directory.Path, "SpegelDapr.LocalDapr", [.. flags, "--resolution-dir", Directory.Sub("names")], new Dictionary<string, string>(), machine);
+    }
 
     public async ValueTask DisposeAsync()
     {

@@ -38,10 +38,11 @@ internal sealed class InProcessZone : IAsyncDisposable
     private readonly List<InProcessService> _resolvers = [];
     private readonly List<InProcessNode> _nodes = [];
     private readonly string? _reach;
+    private readonly bool _hotReload;
     private Location[] _seen = [Location];
 
-    private InProcessZone(IReadOnlyList<string> resources, DeliveryFaults? faults, string? reach) =>
-        (_resources, _dapr, _reach) = (resources, new LocalDaprHost(faults: faults), reach);
+    private InProcessZone(IReadOnlyList<string> resources, DeliveryFaults? faults, string? reach, bool hotReload) =>
+        (_resources, _dapr, _reach, _hotReload) = (resources, new LocalDaprHost(faults: faults), reach, hotReload);
 
     public IReadOnlyList<InProcessNode> Nodes => _nodes;
 
@@ -50,9 +51,11 @@ internal sealed class InProcessZone : IAsyncDisposable
     /// <param name="nodes">How many nodes there are.</param>
     /// <param name="faults">Makes deliveries worse; null does not.</param>
     /// <param name="reach">The resolvers' reach; null is their own zone.</param>
-    public static async Task<InProcessZone> StartAsync(IReadOnlyList<string> resources, int nodes, DeliveryFaults? faults = null, string? reach = null)
+    /// <param name="hotReload">Whether sidecars take in changed resources.</param>
+    public static async Task<InProcessZone> StartAsync(
+        IReadOnlyList<string> resources, int nodes, DeliveryFaults? faults = null, string? reach = null, bool hotReload = true)
     {
-        var zone = new InProcessZone(resources, faults, reach);
+        var zone = new InProcessZone(resources, faults, reach, hotReload);
         try
         {
             var asker = await zone._dapr.StartAsync(new AppSpec("asker") { ResourcesPaths = resources });
@@ -99,9 +102,12 @@ internal sealed class InProcessZone : IAsyncDisposable
     public Task StopResolversAsync() => Task.WhenAll(_resolvers.Select(resolver => resolver.StopAsync()));
 
     /// <summary>Adds a node, here or elsewhere. Its discovery does not run yet.</summary>
-    public async Task<InProcessNode> AddNodeAsync(string name, Location location)
+    /// <param name="name">Its name.</param>
+    /// <param name="location">Where it is.</param>
+    /// <param name="haste">How many times as fast its discovery's clock goes.</param>
+    public async Task<InProcessNode> AddNodeAsync(string name, Location location, double haste = 1)
     {
-        var node = await CreateNodeAsync(name, location);
+        var node = await CreateNodeAsync(name, location, haste);
         _nodes.Add(node);
         return node;
     }
@@ -116,8 +122,11 @@ internal sealed class InProcessZone : IAsyncDisposable
         }
     }
 
-    /// <summary>How often the resolvers' sidecars have been started again.</summary>
-    public int ResolverSidecarRestarts => ResolverSidecars.Sum(sidecar => sidecar.Restarts);
+    /// <summary>How often sidecars have been started again.</summary>
+    public int SidecarRestarts => _sidecars.Sum(sidecar => sidecar.Restarts);
+
+    /// <summary>Has the resolvers' sidecars lose their brokers for good, until they are started again.</summary>
+    public Task LoseResolversBrokersAsync() => Task.WhenAll(ResolverSidecars.Select(sidecar => sidecar.LoseBrokersAsync()));
 
     private IEnumerable<SupervisedSidecar> ResolverSidecars => _sidecars.Where(sidecar => sidecar.AppId == DaprNames.Resolver(Location.Zone));
 
@@ -180,12 +189,16 @@ internal sealed class InProcessZone : IAsyncDisposable
             ["Resolver:CacheDuration"] = CacheDuration.ToString(),
         });
 
-    private async Task<InProcessNode> CreateNodeAsync(string name, Location location)
+    private async Task<InProcessNode> CreateNodeAsync(string name, Location location, double haste)
     {
         var layout = OciLayout.OpenOrCreate(_directory.Sub(name));
         var discovery = await CreateServiceAsync(
             DaprNames.Discovery(location.Zone),
-            configure => DiscoveryService.Create([], configure),
+            configure => DiscoveryService.Create([], builder =>
+            {
+                configure(builder);
+                builder.Services.AddSingleton<TimeProvider>(haste > 1 ? new ScaledTime(haste) : TimeProvider.System);
+            }),
             new()
             {
                 ["Node:Name"] = name,
@@ -193,17 +206,24 @@ internal sealed class InProcessZone : IAsyncDisposable
                 ["Node:Zone"] = location.Zone,
                 ["Node:Address"] = $"http://127.0.0.1:{FreePorts.Next()}",
                 ["Discovery:Source"] = "oci-layout",
-                ["Discovery:HeartbeatInterval"] = HeartbeatInterval.ToString(),
+                ["Discovery:HeartbeatInterval"] = (HeartbeatInterval * haste).ToString(),
                 ["OciLayout:Path"] = layout.Path,
             });
         return new InProcessNode(NodeName.Parse(name), location, layout, discovery);
+    }
+
+    private string WithoutHotReload()
+    {
+        var file = _directory.File("configuration.yaml");
+        File.WriteAllText(file, "kind: Configuration\nspec: { features: [{ name: HotReload, enabled: false }] }\n");
+        return file;
     }
 
     private async Task<InProcessService> CreateServiceAsync(
         string appId, Func<Action<WebApplicationBuilder>, WebApplication> create, Dictionary<string, string?> settings)
     {
         var port = FreePorts.Next();
-        var sidecar = await SupervisedSidecar.StartAsync(_dapr, new AppSpec(appId) { AppPort = port, ResourcesPaths = _resources });
+        var sidecar = await SupervisedSidecar.StartAsync(_dapr, new AppSpec(appId) { AppPort = port, ResourcesPaths = _resources, ConfigPath = _hotReload ? null : WithoutHotReload() });
         _sidecars.Add(sidecar);
         settings["App:Url"] = $"http://127.0.0.1:{port}";
         settings["Telemetry:Url"] = $"http://127.0.0.1:{FreePorts.Next()}";
@@ -240,6 +260,8 @@ internal sealed record InProcessNode(NodeName Name, Location Location, OciLayout
 internal sealed class InProcessService(SupervisedSidecar sidecar, Func<WebApplication> create)
 {
     private WebApplication? _app;
+
+    public SupervisedSidecar Sidecar => sidecar;
 
     /// <summary>What the running service is made of.</summary>
     public IServiceProvider Services => _app!.Services;

@@ -38,7 +38,7 @@ internal sealed class Node : IAsyncDisposable
             ["DAPR_GRPC_PORT"] = Text(daprGrpc),
         };
         Sidecar = cluster.Sidecar($"{name}-sidecar", DaprNames.Discovery(location.Zone), machine, app, daprHttp, daprGrpc);
-        Discovery = new ServiceProcess("discovery", directory, "SpegelDapr.Discovery", [], new Dictionary<string, string>(node)
+        Discovery = ServiceProcess.Of("discovery", directory, "SpegelDapr.Discovery", [], new Dictionary<string, string>(node)
         {
             ["App__Url"] = $"http://127.0.0.1:{app}",
             ["Telemetry__Url"] = $"http://127.0.0.1:{discoveryTelemetry}",
@@ -48,7 +48,7 @@ internal sealed class Node : IAsyncDisposable
             ["Containerd__ContentPath"] = Containerd.ContentPath,
         },
         machine);
-        Blob = new ServiceProcess("blob", directory, "SpegelDapr.Blob", [], new Dictionary<string, string>(node)
+        Blob = ServiceProcess.Of("blob", directory, "SpegelDapr.Blob", [], new Dictionary<string, string>(node)
         {
             ["Blob__Url"] = Identity.Address.ToString(),
             ["Blob__ContentPath"] = Containerd.ContentPath,

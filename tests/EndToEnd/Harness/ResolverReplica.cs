@@ -19,7 +19,7 @@ internal sealed class ResolverReplica : IAsyncDisposable
         App = new Uri($"http://{machine.Address}:{app}/");
         Telemetry = new Uri($"http://127.0.0.1:{telemetry}/");
         Sidecar = cluster.Sidecar($"{name}-sidecar", appId, machine, app, daprHttp, daprGrpc, machine.Address);
-        Process = new ServiceProcess(
+        Process = ServiceProcess.Of(
             name,
             cluster.Directory.Path,
             "SpegelDapr.Resolver",

@@ -1,8 +1,8 @@
 namespace SpegelDapr.EndToEnd.Harness;
 
-/// <summary>One of our programs as a process of its own, which can be stopped, killed and started again with the same settings.</summary>
+/// <summary>A program as a process of its own, which can be stopped, killed and started again with the same settings.</summary>
 internal sealed class ServiceProcess(
-    string name, string logs, string assembly, IReadOnlyList<string> arguments, IEnumerable<KeyValuePair<string, string>> settings, Machine? on = null)
+    string name, string logs, string program, IReadOnlyList<string> arguments, IEnumerable<KeyValuePair<string, string>> settings, Machine? on = null)
     : IAsyncDisposable
 {
     private ExternalProcess? _process;
@@ -15,10 +15,12 @@ internal sealed class ServiceProcess(
     /// <summary>All it has printed, over all its starts.</summary>
     public string Output => _process!.Output;
 
-    public void Start()
-    {
-        _process = ExternalProcess.Start(name, logs, "dotnet", [Path.Combine(AppContext.BaseDirectory, assembly + ".dll"), .. arguments], Settings, on: on);
-    }
+    /// <summary>One of our programs, from the tests' build.</summary>
+    public static ServiceProcess Of(
+        string name, string logs, string assembly, IReadOnlyList<string> arguments, IEnumerable<KeyValuePair<string, string>> settings, Machine? on = null) =>
+        new(name, logs, "dotnet", [Path.Combine(AppContext.BaseDirectory, assembly + ".dll"), .. arguments], settings, on);
+
+    public void Start() => _process = ExternalProcess.Start(name, logs, program, arguments, Settings, on: on);
 
     /// <summary>Starts it again, with <see cref="Settings"/> as they are now.</summary>
     public async Task RestartAsync()

@@ -35,6 +35,9 @@ internal sealed class SupervisedSidecar : IAsyncDisposable
 
     public static async Task<SupervisedSidecar> StartAsync(LocalDaprHost dapr, AppSpec app) => new(dapr, app, await dapr.StartAsync(app));
 
+    /// <summary>Has it lose its brokers for good, until it is started again.</summary>
+    public Task LoseBrokersAsync() => _current.LoseBrokersAsync();
+
     /// <summary>Has it exit over its API, and returns when the next one has the app's subscriptions.</summary>
     public async Task RestartAsync()
     {

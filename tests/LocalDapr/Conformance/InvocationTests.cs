@@ -91,6 +91,32 @@ public sealed class InvocationTests
         Assert.Equal((HttpStatusCode.InternalServerError, "ERR_DIRECT_INVOKE"), (answer.StatusCode, await Runtime.ErrorCodeAsync(answer)));
     }
 
+    [Theory]
+    [InlineData("callee.default", HttpStatusCode.OK)]
+    [InlineData("callee.elsewhere", HttpStatusCode.InternalServerError)]
+    public async Task An_id_may_name_its_namespace(string id, HttpStatusCode expected)
+    {
+        await using var runtime = await Runtime.StartAsync(Backend.InMemory);
+        var caller = await runtime.StartAppAsync("caller");
+        await runtime.StartAppAsync("callee");
+
+        Assert.Equal(expected, (await caller.Http.GetAsync($"/v1.0/invoke/{id}/method/a")).StatusCode);
+    }
+
+    [Theory]
+    [InlineData("/v1.0/invoke/callee/method/a", HttpStatusCode.InternalServerError)]
+    [InlineData("/v1.0/publish/events/orders", HttpStatusCode.InternalServerError)]
+    [InlineData("/v1.0/state/store", HttpStatusCode.BadRequest)]
+    public async Task A_body_over_4_MiB_is_refused(string path, HttpStatusCode expected)
+    {
+        await using var runtime = await Runtime.StartAsync(Backend.InMemory);
+        var caller = await runtime.StartAppAsync("caller");
+        await runtime.StartAppAsync("callee");
+
+        using var body = new ByteArrayContent(new byte[(4 * 1024 * 1024) + 1]);
+        Assert.Equal(expected, (await caller.Http.PostAsync(path, body)).StatusCode);
+    }
+
     [Fact]
     public async Task Tokens_are_asked_of_callers_and_given_to_apps()
     {

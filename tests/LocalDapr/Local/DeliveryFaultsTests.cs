@@ -4,7 +4,7 @@ namespace SpegelDapr.LocalDapr.Tests.Local;
 
 public sealed class DeliveryFaultsTests
 {
-    [Theory]
+    [LocalTheory]
     [OnMemory]
     [OnRedis]
     public async Task Deliveries_are_duplicated_and_reordered_and_none_is_lost(Backend backend)

@@ -47,13 +47,28 @@ public sealed class RunFileTests : IDisposable
     [InlineData("version: 1\napps: [{ appDirPath: nowhere }]", "does not exist")]
     [InlineData("version: 1\napps: [{ appDirPath: ., appPort: x }]", "appPort is 'x'")]
     [InlineData("version: 1\napps: [{ appDirPath: ., appProtocol: grpc }]", "'grpc'")]
+    [InlineData("version: 1\napps: [{ appDirPath: ., apiListenAddresses: 0.0.0.0 }]", "127.0.0.1 alone")]
+    [InlineData("version: 1\napps: [{ appDirPath: ., appPrt: 1 }]", "no key 'appPrt'")]
     public void What_is_wrong_is_named(string yaml, string problem) =>
         Assert.Contains(problem, Assert.Throws<LocalDaprException>(() => Read(yaml)).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void What_has_no_effect_here_is_told_once_unless_it_only_switches_something_off()
+    {
+        var file = Path.Combine(_directory, "dapr.yaml");
+        File.WriteAllText(file, """
+            version: 1
+            common: { apiListenAddresses: 127.0.0.1, placementHostAddress: "", logLevel: debug }
+            apps: [{ appDirPath: ., metricsPort: 9090 }, { appDirPath: ., metricsPort: 9091 }]
+            """);
+
+        Assert.Equal([$"logLevel in {file}", $"metricsPort in {file}"], RunFile.Read(file, resolutionDirectory: null).Ignored);
+    }
 
     private IReadOnlyList<RunApp> Read(string yaml)
     {
         var file = Path.Combine(_directory, "dapr.yaml");
         File.WriteAllText(file, yaml);
-        return RunFile.Read(file, resolutionDirectory: null);
+        return RunFile.Read(file, resolutionDirectory: null).Apps;
     }
 }

@@ -11,6 +11,22 @@ public enum Backend
     RabbitMq,
 }
 
+/// <summary>A test of what LocalDapr has and daprd has not: skipped where DAPRD_PATH names what to test.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class LocalFactAttribute : FactAttribute
+{
+    public LocalFactAttribute() => Skip = WhyNot;
+
+    public static string? WhyNot { get; } = Runtime.DaprdPath is null ? null : "it is about LocalDapr itself";
+}
+
+/// <summary>As <see cref="LocalFactAttribute"/>, on the backends that the test names.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class LocalTheoryAttribute : TheoryAttribute
+{
+    public LocalTheoryAttribute() => Skip = LocalFactAttribute.WhyNot;
+}
+
 /// <summary>Runs a theory on memory. Sidecars that are processes of their own, as daprd's are, do not share it.</summary>
 [AttributeUsage(AttributeTargets.Method)]
 internal sealed class OnMemoryAttribute : DataAttribute

@@ -15,6 +15,7 @@ internal sealed class Runtime : IAsyncDisposable
     private readonly List<Process> _daprds = [];
     private readonly Dictionary<TestApp, (Func<Task> Ended, Func<Task> Start)> _sidecars = [];
     private readonly string _directory = Directory.CreateTempSubdirectory("localdapr-test-").FullName;
+    private readonly string _configurations = Directory.CreateTempSubdirectory("localdapr-test-").FullName;
 
     private Runtime(Backend backend, DeliveryFaults? faults) => (Backend, _host) = (backend, new LocalDaprHost(faults: faults));
 
@@ -61,22 +62,43 @@ internal sealed class Runtime : IAsyncDisposable
 
     public void Add(string name, string yaml) => File.WriteAllText(Path.Combine(_directory, name + ".yaml"), yaml);
 
+    public void Remove(string name) => File.Delete(Path.Combine(_directory, name + ".yaml"));
+
+    /// <summary>Declares a subscription to <c>events</c>.</summary>
+    public void Declare(string name, string topic, string route = "/events/declared", string scopes = "", string pubSub = "events") => Add(name, $$"""
+        apiVersion: dapr.io/v2alpha1
+        kind: Subscription
+        metadata: { name: {{name}} }
+        spec:
+          pubsubname: {{pubSub}}
+          topic: {{topic}}
+          routes: { default: {{route}} }
+        {{scopes}}
+        """);
+
     /// <summary>Starts an app with its sidecar, and returns when its subscriptions are in place.</summary>
-    public async Task<TestApp> StartAppAsync(string appId, object[]? subscriptions = null, string? apiToken = null, string? appToken = null)
+    /// <param name="appId">The app's id.</param>
+    /// <param name="subscriptions">What it answers when it is asked for its subscriptions.</param>
+    /// <param name="apiToken">The token that the sidecar asks for.</param>
+    /// <param name="appToken">The token that the app is sent.</param>
+    /// <param name="hotReload">Whether the sidecar takes in changed resources.</param>
+    public async Task<TestApp> StartAppAsync(
+        string appId, object[]? subscriptions = null, string? apiToken = null, string? appToken = null, bool hotReload = true)
     {
+        var config = hotReload ? null : WriteConfiguration();
         var app = new TestApp(appId, subscriptions ?? []);
         _apps.Add(app);
         await app.StartAsync();
         if (DaprdPath is { } daprd)
         {
             var (http, grpc) = (FreePorts.Next(), FreePorts.Next());
-            var process = StartDaprd(daprd, app, http, grpc, apiToken, appToken);
+            var process = StartDaprd(daprd, app, http, grpc, apiToken, appToken, config);
             app.Connect($"http://127.0.0.1:{http}", $"http://127.0.0.1:{grpc}", apiToken);
             _sidecars[app] = (
                 () => process.WaitForExitAsync().WaitAsync(Eventually.Deadline),
                 () =>
                 {
-                    process = StartDaprd(daprd, app, http, grpc, apiToken, appToken);
+                    process = StartDaprd(daprd, app, http, grpc, apiToken, appToken, config);
                     return Task.CompletedTask;
                 });
         }
@@ -88,6 +110,7 @@ internal sealed class Runtime : IAsyncDisposable
                 ResourcesPaths = [_directory],
                 DaprApiToken = apiToken,
                 AppApiToken = appToken,
+                ConfigPath = config,
             };
             var sidecar = await _host.StartAsync(spec);
             app.Connect(sidecar.HttpEndpoint, sidecar.GrpcEndpoint, apiToken);
@@ -153,6 +176,7 @@ internal sealed class Runtime : IAsyncDisposable
 
         await Redis.DisposeAsync();
         Directory.Delete(_directory, recursive: true);
+        Directory.Delete(_configurations, recursive: true);
     }
 
     private void AddComponent(string name, string kind, string settings, string scopes)
@@ -180,6 +204,19 @@ internal sealed class Runtime : IAsyncDisposable
             """);
     }
 
+    // Not among the resources, where daprd would not read it.
+    private string WriteConfiguration()
+    {
+        var file = Path.Combine(_configurations, "configuration.yaml");
+        File.WriteAllText(file, """
+            apiVersion: dapr.io/v1alpha1
+            kind: Configuration
+            metadata: { name: configuration }
+            spec: { features: [{ name: HotReload, enabled: false }] }
+            """);
+        return file;
+    }
+
     private static Task WaitUntilSubscribedAsync(TestApp app) => Eventually.TrueAsync(async () =>
     {
         try
@@ -192,13 +229,14 @@ internal sealed class Runtime : IAsyncDisposable
         }
     });
 
-    private Process StartDaprd(string daprd, TestApp app, int http, int grpc, string? apiToken, string? appToken)
+    private Process StartDaprd(string daprd, TestApp app, int http, int grpc, string? apiToken, string? appToken, string? config)
     {
         var start = new ProcessStartInfo(daprd,
         [
             "--app-id", app.AppId, "--app-port", $"{app.Port}", "--dapr-http-port", $"{http}", "--dapr-grpc-port", $"{grpc}",
             "--dapr-internal-grpc-port", $"{FreePorts.Next()}", "--metrics-port", $"{FreePorts.Next()}", "--resources-path", _directory,
             "--placement-host-address", "", "--scheduler-host-address", "", "--log-level", "warn",
+            .. config is null ? (string[])[] : ["--config", config],
         ]);
         start.Environment["DAPR_API_TOKEN"] = apiToken;
         start.Environment["APP_API_TOKEN"] = appToken;

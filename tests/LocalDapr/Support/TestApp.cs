@@ -23,6 +23,7 @@ internal sealed class TestApp : IAsyncDisposable
     private readonly SemaphoreSlim _hung = new(0);
     private readonly SemaphoreSlim _hungUp = new(0);
     private readonly WebApplication _app;
+    private int _asked;
 
     public TestApp(string appId, object[] subscriptions)
     {
@@ -31,7 +32,11 @@ internal sealed class TestApp : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls($"http://127.0.0.1:{Port}");
         _app = builder.Build();
-        _app.MapGet("/dapr/subscribe", () => Subscriptions);
+        _app.MapGet("/dapr/subscribe", () =>
+        {
+            Interlocked.Increment(ref _asked);
+            return Subscriptions;
+        });
         _app.MapPost("/events/{**rest}", async (HttpContext context) =>
         {
             var received = new Received(
@@ -74,6 +79,9 @@ internal sealed class TestApp : IAsyncDisposable
     /// <summary>What it answers when its sidecar asks what it subscribes to.</summary>
     public object[] Subscriptions { get; set; }
 
+    /// <summary>How often its sidecar has asked for them.</summary>
+    public int Asked => Volatile.Read(ref _asked);
+
     /// <summary>What to answer to the next deliveries; SUCCESS once there is nothing left.</summary>
     public ConcurrentQueue<IResult> Answers { get; } = new();
 
@@ -110,6 +118,20 @@ internal sealed class TestApp : IAsyncDisposable
 
     /// <summary>Waits until one more caller has hung up on it.</summary>
     public async Task NextHungUpAsync() => Assert.True(await _hungUp.WaitAsync(Eventually.Deadline));
+
+    /// <summary>The next delivery, if there is one within the time.</summary>
+    public async Task<Received?> TryNextAsync(TimeSpan within)
+    {
+        using var deadline = new CancellationTokenSource(within);
+        try
+        {
+            return await _received.Reader.ReadAsync(deadline.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>Whether nothing has been delivered that was not taken.</summary>
     public bool HasNoMore => _received.Reader.Count == 0;

@@ -37,6 +37,9 @@ internal sealed class FakeResolver : IAsyncDisposable
     /// <summary>The nodes that it knows as alive.</summary>
     public ConcurrentDictionary<string, NodeIdentity> Nodes { get; } = new();
 
+    /// <summary>The questions for nodes so far, as their claims.</summary>
+    public ConcurrentQueue<string> NodeQuestions { get; } = new();
+
     /// <summary>The questions so far.</summary>
     public ConcurrentQueue<ResolveRequest> Questions { get; } = new();
 
@@ -72,6 +75,7 @@ internal sealed class FakeResolver : IAsyncDisposable
         if (context.Request.Path.StartsWithSegments("/v1.0/invoke/resolver-a/method/v1/nodes", out var node))
         {
             Assert.True(PeerClaim.TryParse(node.Value!.TrimStart('/'), out var claim));
+            NodeQuestions.Enqueue(claim.ToString());
             var known = new NodeAnswer(claim, Nodes.GetValueOrDefault(claim.ToString()));
             await context.Response.WriteAsync(JsonSerializer.Serialize(known, ContractsJson.Default.NodeAnswer), Encoding.UTF8);
             return;

@@ -88,6 +88,40 @@ public sealed class ComponentSetTests
         Assert.Equal(file == DaprNames.HolderStore ? "none" : null, values.GetValueOrDefault("keyPrefix"));
     }
 
+    [Theory]
+    [InlineData("azure")]
+    [InlineData("kafka")]
+    [InlineData("nats-jetstream")]
+    [InlineData("rabbitmq")]
+    [InlineData("redis")]
+    public void A_broker_that_is_away_keeps_no_sidecar_from_starting_and_a_store_does(string set)
+    {
+        Assert.Equal("true", ComponentSets.Read($"{set}/{DaprNames.LayerEvents}.yaml").Text("spec", "ignoreErrors"));
+        Assert.Null(ComponentSets.Read($"{set}/{DaprNames.HolderStore}.yaml").Text("spec", "ignoreErrors"));
+    }
+
+    // With authType password Dapr speaks TLS unless disableTls says otherwise (components-contrib, common/component/kafka/auth.go).
+    [Fact]
+    public void Kafka_is_spoken_to_by_TLS_and_one_line_switches_that_off()
+    {
+        var values = Values("kafka");
+
+        Assert.Equal(("password", "false"), (values["authType"], values["disableTls"]));
+        Assert.False(values.ContainsKey("skipVerify"));
+    }
+
+    // With parallel, nats.go acknowledges what a handler has not finished (components-contrib, pubsub/jetstream).
+    [Fact]
+    public void What_JetStream_delivers_is_acknowledged_when_it_has_been_handled()
+    {
+        var values = Values("nats-jetstream");
+
+        Assert.Equal(("single", "explicit"), (values["concurrency"], values["ackPolicy"]));
+    }
+
+    private static Dictionary<string, string?> Values(string set) =>
+        Metadata(ComponentSets.Read($"{set}/{DaprNames.LayerEvents}.yaml")).ToDictionary(item => item.Text("name")!, item => item.Text("value"));
+
     private static IEnumerable<YamlMappingNode> Metadata(YamlMappingNode component) =>
         ((YamlSequenceNode)component.At("spec", "metadata")!).Cast<YamlMappingNode>();
 }

@@ -339,5 +339,7 @@ public sealed class AnnouncerTests : IAsyncLifetime, IAsyncDisposable
 
             _taken.Enqueue(layerEvent);
         }
+
+        public Task<bool> TryRestartAsync(CancellationToken cancellationToken) => Task.FromResult(false);
     }
 }

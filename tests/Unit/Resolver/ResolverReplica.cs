@@ -13,6 +13,7 @@ using SpegelDapr.Resolver.Holders;
 using SpegelDapr.Resolver.InFlight;
 using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Store;
+using SpegelDapr.Resolver.Subscribing;
 using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Resolver;
@@ -41,12 +42,14 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
         InFlight = new InFlightBook(store, _cache, Leases, new InFlightLoads(time), backoff, options, time, NullLogger<InFlightBook>.Instance);
         var snapshots = new SnapshotRequests(Leases, this, metrics, time, this, NullLogger<SnapshotRequests>.Instance);
         var reach = new Reach(options, Options.Create(new ZoneOptions()), NullLogger<Reach>.Instance);
-        _endpoint = new EventEndpoint(reach, new EventApplier(Leases, _writer, snapshots, options, time), metrics, time, NullLogger<EventEndpoint>.Instance);
+        _endpoint = new EventEndpoint(reach, new EventApplier(Leases, _writer, snapshots, options, time), Sidecar, Silence(store, options, reach, time), metrics, time, NullLogger<EventEndpoint>.Instance);
     }
 
     public static Location Location => Location.Default;
 
     public LeaseBook Leases { get; }
+
+    public FakeSidecar Sidecar { get; } = new();
 
     public InFlightBook InFlight { get; }
 
@@ -76,6 +79,16 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
         _onSyncRequest(request);
         return Task.CompletedTask;
     }
+
+    private SilenceWatch Silence(IHolderStore store, IOptions<ResolverOptions> options, Reach reach, TimeProvider time) => new(
+        Leases,
+        reach,
+        Sidecar,
+        new RestartTurns(store, options, time, NullLogger<RestartTurns>.Instance),
+        new ResolverMetrics(_meters.GetRequiredService<IMeterFactory>()),
+        options,
+        time,
+        NullLogger<SilenceWatch>.Instance);
 
     public void StopApplication() => _stopping.Cancel();
 

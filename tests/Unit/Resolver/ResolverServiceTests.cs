@@ -33,6 +33,7 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
     private TimeProvider _time = TimeProvider.System;
     private CollectingLoggerProvider? _log;
     private WebApplication? _app;
+    private FakeSidecar? _sidecar;
 
     public Task InitializeAsync() => StartAsync();
 
@@ -49,6 +50,18 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
     [Fact]
     public async Task It_subscribes_to_the_topics_in_its_reach_on_a_route_each() =>
         Assert.Equal(Subscriptions, await _http.GetStringAsync("/dapr/subscribe"));
+
+    [Theory]
+    [InlineData(true, """[{"pubsubname":"layer-events","topic":"layers.eu.a","route":"/v1/events/eu/a"}]""")]
+    [InlineData(false, Subscriptions)]
+    public async Task What_resources_declare_to_a_sidecar_with_hot_reload_it_leaves_to_them(bool hotReloads, string expected)
+    {
+        await DisposeAppAsync();
+        _sidecar = new FakeSidecar { Declared = ["layers.eu.b"], HotReloads = hotReloads };
+        await StartAsync();
+
+        Assert.Equal(expected, await _http.GetStringAsync("/dapr/subscribe"));
+    }
 
     [Fact]
     public async Task A_node_of_another_zone_in_reach_is_found_as_soon_as_it_has_said_what_it_holds()
@@ -487,6 +500,10 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
                 builder.Configuration.AddInMemoryCollection(settings.ToDictionary(setting => setting.Key, setting => (string?)setting.Value));
                 builder.Services.AddSingleton<IHolderStore>(_store);
                 builder.Services.AddSingleton(_time);
+                if (_sidecar is not null)
+                {
+                    builder.Services.AddSingleton<ISidecar>(_sidecar);
+                }
             });
             if (_log is not null)
             {

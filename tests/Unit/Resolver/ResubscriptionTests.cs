@@ -1,5 +1,4 @@
 using System.Diagnostics.Metrics;
-using Grpc.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -24,6 +23,7 @@ public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
     private readonly ServiceProvider _meters = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly MemoryHolderStore _store;
     private readonly List<Replica> _replicas = [];
+    private readonly CollectingLogger _logger = new();
 
     public ResubscriptionTests() => _store = new MemoryHolderStore(_time);
 
@@ -94,6 +94,40 @@ public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task A_sidecar_with_hot_reload_is_left_alone_until_it_is_told_and_what_to_apply_is_said_once()
+    {
+        var replica = await StartAsync([Own], hotReloads: true);
+
+        replica.Reach.Seen([Own, Near]);
+        var reads = replica.Sidecar.Reads;
+        await UntilAsync(() => replica.Sidecar.Reads >= reads + 5);
+        Assert.Contains("does not hear eu/b: apply", Assert.Single(_logger.Warnings), StringComparison.Ordinal);
+
+        replica.Sidecar.Declared = [LayerTopics.Events(Near)];
+        reads = replica.Sidecar.Reads;
+        await UntilAsync(() => replica.Sidecar.Reads > reads);
+        replica.Reach.Seen([Own, Near, Far]);
+        reads = replica.Sidecar.Reads;
+        await UntilAsync(() => replica.Sidecar.Reads >= reads + 3);
+
+        Assert.Equal(2, _logger.Warnings.Count);
+        Assert.Equal(0, replica.Sidecar.Restarts);
+    }
+
+    [Fact]
+    public async Task A_sidecar_that_knows_what_is_declared_and_has_not_asked_yet_is_waited_for()
+    {
+        var replica = await StartAsync([]);
+        replica.Sidecar.Declared = [LayerTopics.Events(Own)];
+
+        replica.Reach.Seen([Own, Near]);
+        var reads = replica.Sidecar.Reads;
+        await UntilAsync(() => replica.Sidecar.Reads >= reads + 3);
+
+        Assert.Equal(0, replica.Sidecar.Restarts);
+    }
+
+    [Fact]
     public async Task A_sidecar_that_has_not_asked_yet_is_waited_for()
     {
         var replica = await StartAsync([]);
@@ -158,18 +192,18 @@ public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
     }
 
     /// <summary>A replica that has seen the nodes of its own zone, and whose sidecar has subscribed to these locations.</summary>
-    private async Task<Replica> StartAsync(Location[] subscribed, ZoneOptions? zones = null)
+    private async Task<Replica> StartAsync(Location[] subscribed, ZoneOptions? zones = null, bool hotReloads = false)
     {
         var options = Options.Create(new ResolverOptions { Region = Own.Region, Zone = Own.Zone, Reach = { "*" } });
         var reach = new Reach(options, Options.Create(zones ?? new()), NullLogger<Reach>.Instance);
-        var sidecar = new FakeSidecar(reach, subscribed);
+        var sidecar = new FakeSidecar { Told = () => reach.Locations, Topics = [.. subscribed.Select(LayerTopics.Events)], HotReloads = hotReloads };
         var replica = new Replica(reach, sidecar, new Resubscription(
             reach,
             sidecar,
             new RestartTurns(_store, options, _time, NullLogger<RestartTurns>.Instance),
             new ResolverMetrics(_meters.GetRequiredService<IMeterFactory>()),
             _time,
-            NullLogger<Resubscription>.Instance));
+            _logger));
         _replicas.Add(replica);
         await replica.Resubscription.StartAsync(CancellationToken.None);
         reach.Seen([Own]);
@@ -189,46 +223,4 @@ public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
     }
 
     private sealed record Replica(Reach Reach, FakeSidecar Sidecar, Resubscription Resubscription);
-
-    /// <summary>A sidecar that asks what to subscribe to when it starts, and is started again when it exits.</summary>
-    private sealed class FakeSidecar(Reach reach, IEnumerable<Location> subscribed) : ISidecar
-    {
-        private volatile HashSet<string> _topics = [.. subscribed.Select(LayerTopics.Events)];
-        private int _reads;
-        private int _restarts;
-
-        public bool IsAway { get; set; }
-
-        public bool StaysAway { get; set; }
-
-        public int Reads => _reads;
-
-        public int Restarts => _restarts;
-
-        public bool IsSubscribedTo(params Location[] locations) => locations.All(location => _topics.Contains(LayerTopics.Events(location)));
-
-        public void Start()
-        {
-            _topics = [.. reach.Locations.Select(LayerTopics.Events)];
-            IsAway = false;
-        }
-
-        public Task<IReadOnlySet<string>> ReadTopicsAsync(CancellationToken cancellation)
-        {
-            Interlocked.Increment(ref _reads);
-            return IsAway ? throw new RpcException(new Status(StatusCode.Unavailable, "away")) : Task.FromResult<IReadOnlySet<string>>(_topics);
-        }
-
-        public Task ShutdownAsync(CancellationToken cancellation)
-        {
-            Interlocked.Increment(ref _restarts);
-            IsAway = true;
-            if (!StaysAway)
-            {
-                Start();
-            }
-
-            return Task.CompletedTask;
-        }
-    }
 }

@@ -99,11 +99,11 @@ Unless zones are isolated resolvers may reach zones that nobody knows yet, and a
 {{- $speaks = concat $speaks (list (printf "discovery-%s=%s" $zone $topic) (printf "resolver-%s=" $zone)) }}
 {{- $hears = append $hears (printf "discovery-%s=" $zone) }}
 {{- if $isolated }}
+{{- $here := . }}
 {{- $reach := list }}
 {{- range $.root.Values.zones }}
-{{- $other := include "spegel-dapr.part" .zone }}
-{{- if and (eq (include "spegel-dapr.part" .region) $region) (or (eq $.root.Values.boundary "region") (eq $other $zone)) }}
-{{- $reach = append $reach (printf "%s.%s.%s" $.topics $region $other) }}
+{{- if include "spegel-dapr.hears" (dict "root" $.root "here" $here "there" .) }}
+{{- $reach = append $reach (printf "%s.%s.%s" $.topics (include "spegel-dapr.part" .region) (include "spegel-dapr.part" .zone)) }}
 {{- end }}
 {{- end }}
 {{- $hears = append $hears (printf "resolver-%s=%s" $zone (join "," $reach)) }}
@@ -117,6 +117,15 @@ Unless zones are isolated resolvers may reach zones that nobody knows yet, and a
   value: {{ join ";" $speaks | quote }}
 - name: {{ .hears }}
   value: {{ join ";" $hears | quote }}
+{{- end }}
+
+{{/* Whether resolvers of a zone, `here`, hear the nodes of another, `there`: as Zones:Mode, :Boundary and :FarthestTier say. */}}
+{{- define "spegel-dapr.hears" -}}
+{{- $isRegion := eq (include "spegel-dapr.part" .here.region) (include "spegel-dapr.part" .there.region) }}
+{{- $isZone := and $isRegion (eq (include "spegel-dapr.part" .here.zone) (include "spegel-dapr.part" .there.zone)) }}
+{{- $farthest := default "crossRegion" (get .root.Values.settings "Zones__FarthestTier") }}
+{{- if eq .root.Values.mode "isolated" }}{{ $farthest = eq .root.Values.boundary "region" | ternary "sameRegion" "sameZone" }}{{ end }}
+{{- if or $isZone (and $isRegion (ne $farthest "sameZone")) (eq $farthest "crossRegion") }}true{{ end }}
 {{- end }}
 
 {{- define "spegel-dapr.confined" -}}
