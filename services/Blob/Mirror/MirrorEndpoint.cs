@@ -324,9 +324,10 @@ internal sealed partial class MirrorEndpoint(
         HttpContext context, MirrorRequest request, Digest digest, IReadOnlyList<Holder> known)
     {
         // Any range may be answered with the whole. One from the end is, since its first byte is unknown. One that is the whole is, because a containerd that
-        // fetches in parallel begins so, and only one request for the content can follow others.
-        var range = ContentResponse.RangeOf(context.Request, digest) is { First: not null } fromStart && fromStart is not { First: 0, Last: null } ? fromStart : null;
-        using var transfer = peers.Open(known, request.PeerTarget(digest), digest, range?.First ?? 0, range?.Last, mayFollow: true, context.RequestAborted);
+        // fetches in parallel begins so, and then does not. A range that ends is never containerd's.
+        var asked = ContentResponse.RangeOf(context.Request, digest);
+        var range = asked is { First: not null } fromStart && fromStart is not { First: 0, Last: null } ? fromStart : null;
+        using var transfer = peers.Open(known, request.PeerTarget(digest), digest, range?.First ?? 0, range?.Last, mayFollow: asked?.Last is null, context.RequestAborted);
         var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
         try
         {

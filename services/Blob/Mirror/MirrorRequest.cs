@@ -12,7 +12,10 @@ namespace SpegelDapr.Blob.Mirror;
 /// <param name="Registry">The registry that containerd would ask without a mirror, its query parameter <c>ns</c>; null when absent.</param>
 internal sealed record MirrorRequest(ContentKind Kind, string Repository, Digest? Digest, string? Tag, string? Registry)
 {
-    private const string Prefix = "/v2/";
+    /// <summary>The specification's end-1, which says that the API is there.</summary>
+    public const string Base = "/v2/";
+
+    private const string Prefix = Base;
 
     /// <summary>The path and query at which another node's blob service has the content of <paramref name="digest"/>.</summary>
     public string PeerTarget(Digest digest)

@@ -77,6 +77,7 @@ public sealed class MirrorTests : IAsyncLifetime
 
         Assert.Equal(HttpStatusCode.PartialContent, response.StatusCode);
         Assert.Equal(new ContentRangeHeaderValue(first, last, Content.Length), response.Content.Headers.ContentRange);
+        Assert.Equal(range == "bytes=299999-" ? null : last - first + 1, response.Content.Headers.ContentLength);
         Assert.Equal(Content[first..(last + 1)], await response.Content.ReadAsByteArrayAsync());
     }
 
