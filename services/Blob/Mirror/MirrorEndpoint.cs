@@ -4,6 +4,7 @@ using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Content;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Blob.Peers;
+using SpegelDapr.Blob.Referrers;
 using SpegelDapr.Blob.Relay;
 using SpegelDapr.Blob.Routing;
 using SpegelDapr.Contracts;
@@ -23,6 +24,7 @@ internal sealed partial class MirrorEndpoint(
     HolderChooser chooser,
     PeerContent peers,
     Ingests ingests,
+    ReferrersAnswer referrers,
     UpstreamWatch upstream,
     RegistryFilter registries,
     TransferSlots slots,
@@ -130,6 +132,12 @@ internal sealed partial class MirrorEndpoint(
             }
 
             digest = tagged;
+        }
+
+        if (request.Kind == ContentKind.Referrers)
+        {
+            await referrers.WriteAsync(context, digest);
+            return Tier.Local.Name();
         }
 
         var isGet = HttpMethods.IsGet(context.Request.Method);
