@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Content;
@@ -14,6 +15,8 @@ internal sealed partial class ReferrerIndex(
 {
     /// <summary>A directory that has changed just now may change again at what its file system takes for the same time.</summary>
     private static readonly TimeSpan Settling = TimeSpan.FromSeconds(2);
+
+    private static readonly SearchValues<byte> StartsJson = SearchValues.Create("{ \t\r\n"u8);
 
     private static readonly ILookup<Digest, Digest> None = Enumerable.Empty<Digest>().ToLookup(digest => digest);
 
@@ -86,11 +89,11 @@ internal sealed partial class ReferrerIndex(
                 known.Add(beginning);
                 if (!_known.Contains(beginning) && SubjectOf(digest) is { } found)
                 {
-                    subjects.Add(digest, found);
+                    subjects[digest] = found;
                 }
                 else if (_subjects.TryGetValue(digest, out var remembered))
                 {
-                    subjects.Add(digest, remembered);
+                    subjects[digest] = remembered;
                 }
             }
 
@@ -106,16 +109,24 @@ internal sealed partial class ReferrerIndex(
 
     private Digest? SubjectOf(Digest digest)
     {
-        using var file = local.OpenUnverified(digest);
-        Span<byte> first = stackalloc byte[1];
-        if (file is null || file.Length is 0 or > OciManifest.MaxBytes || file.Read(first, 0) == 0 || first[0] is not ((byte)'{' or (byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n'))
+        try
         {
+            using var file = local.OpenUnverified(digest);
+            Span<byte> first = stackalloc byte[1];
+            if (file is null || file.Length is 0 or > OciManifest.MaxBytes || file.Read(first, 0) == 0 || !StartsJson.Contains(first[0]))
+            {
+                return null;
+            }
+
+            // Most JSON is no manifest that refers to another.
+            var bytes = file.ReadAll();
+            return bytes.AsSpan().IndexOf("\"subject\""u8) < 0 ? null : OciManifest.TryParse(bytes)?.Subject?.Digest;
+        }
+        catch (IOException e)
+        {
+            Log.Unreadable(logger, e.Message);
             return null;
         }
-
-        // Most JSON is no manifest that refers to another.
-        var bytes = file.ReadAll();
-        return bytes.AsSpan().IndexOf("\"subject\""u8) < 0 ? null : OciManifest.TryParse(bytes)?.Subject?.Digest;
     }
 
     private static partial class Log

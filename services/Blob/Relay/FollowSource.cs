@@ -21,7 +21,7 @@ internal sealed class FollowSource(Following following, Digest digest, Tail tail
     {
         try
         {
-            return await FollowAsync(request with { Follow = true }, cancellation) ?? await StartFartherAsync(request, cancellation);
+            return await FollowAsync(request with { Follow = true }, cancellation) ?? await following.StartFartherAsync(farther, request, cancellation);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -31,7 +31,7 @@ internal sealed class FollowSource(Following following, Digest digest, Tail tail
 
     /// <inheritdoc/>
     public Task<bool> ExcusesAsync(Holder peer, TimeSpan silence, CancellationToken cancellation) =>
-        following.ExcusesAsync(peer, _depth, silence, cancellation);
+        peer.Node.Name == _parent ? following.ExcusesAsync(peer, _depth, silence, cancellation) : farther.ExcusesAsync(peer, silence, cancellation);
 
     /// <inheritdoc/>
     public void Received(long offset, ReadOnlySpan<byte> bytes) => tail.Append(offset, bytes);
@@ -41,14 +41,6 @@ internal sealed class FollowSource(Following following, Digest digest, Tail tail
     {
         following.Feeds.End(digest);
         farther.Dispose();
-    }
-
-    /// <summary>Holders have the content already: they are not waited for as long as those are that still download it.</summary>
-    private async Task<PeerAnswer?> StartFartherAsync(PeerRequest request, CancellationToken cancellation)
-    {
-        using var budget = new CancellationTokenSource(farther.StartBudget, following.Time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
-        return await farther.StartAsync(request, either.Token);
     }
 
     /// <summary>The answer of a node to follow; null when this node leads, or no resolver answers.</summary>

@@ -28,8 +28,6 @@ internal sealed partial class Following(
 
     public BlobOptions Options => options.Value;
 
-    public TimeProvider Time => time;
-
     /// <summary>After so many nodes that were followed in vain no other is.</summary>
     public int MostFailed => Math.Min(options.Value.MaxPeerAttempts, FollowRequest.MaxFailed);
 
@@ -74,6 +72,14 @@ internal sealed partial class Following(
         }
 
         return null;
+    }
+
+    /// <summary>The answer of a holder. It has the content already, so it is not waited for as long as those are that still download it.</summary>
+    public async Task<PeerAnswer?> StartFartherAsync(IPeerSource farther, PeerRequest request, CancellationToken cancellation)
+    {
+        using var budget = new CancellationTokenSource(farther.StartBudget, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
+        return await farther.StartAsync(request, either.Token);
     }
 
     /// <summary>

@@ -10,6 +10,7 @@ namespace SpegelDapr.Blob.Relay;
 internal sealed class JoinSource(Following following, Digest digest, IPeerSource farther) : IPeerSource
 {
     private readonly HashSet<NodeName> _asked = [];
+    private NodeName? _parent;
     private int _depth;
 
     /// <inheritdoc/>
@@ -22,7 +23,7 @@ internal sealed class JoinSource(Following following, Digest digest, IPeerSource
         {
             while (following.Feeds.ParentOf(digest) is var (parent, depth) && _asked.Add(parent.Name))
             {
-                _depth = depth;
+                (_parent, _depth) = (parent.Name, depth);
                 if (await following.AskAsync(parent, digest, depth, request, cancellation) is { } found)
                 {
                     return found;
@@ -34,12 +35,13 @@ internal sealed class JoinSource(Following following, Digest digest, IPeerSource
             return null;
         }
 
-        return await farther.StartAsync(request, cancellation);
+        _parent = null;
+        return await following.StartFartherAsync(farther, request, cancellation);
     }
 
     /// <inheritdoc/>
     public Task<bool> ExcusesAsync(Holder peer, TimeSpan silence, CancellationToken cancellation) =>
-        following.ExcusesAsync(peer, _depth, silence, cancellation);
+        peer.Node.Name == _parent ? following.ExcusesAsync(peer, _depth, silence, cancellation) : farther.ExcusesAsync(peer, silence, cancellation);
 
     /// <inheritdoc/>
     public void Received(long offset, ReadOnlySpan<byte> bytes)

@@ -268,16 +268,18 @@ public sealed class RelayTests : BlobTests
         Assert.Contains($"Range: bytes={MiB}-", Assert.Single(second.Heads), StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task When_nobody_is_left_to_follow_the_answer_ends_so_that_containerd_goes_upstream_for_the_rest()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(10)]
+    public async Task When_nobody_is_left_to_follow_the_answer_ends_so_that_containerd_goes_upstream_for_the_rest(int first)
     {
         var (parent, node) = (await NodeAsync("node-b", Impatient), await AskerAsync());
         var download = new Download(parent, _content).GrowTo(MiB);
         Follow(parent);
 
-        using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}");
+        using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}", ("Range", $"bytes={first}-"));
         await using var body = await response.Content.ReadAsStreamAsync();
-        await body.ReadExactlyAsync(new byte[MiB]);
+        await body.ReadExactlyAsync(new byte[MiB - first]);
         download.GiveUp();
 
         await Assert.ThrowsAnyAsync<IOException>(() => body.ReadExactlyAsync(new byte[1]).AsTask());
@@ -448,6 +450,20 @@ public sealed class RelayTests : BlobTests
         Assert.Equal(["", "node-b"], Resolver.FollowQuestions.Select(question => string.Join(',', question.Failed)));
         Assert.Contains($"Range: bytes={MiB}-", Assert.Single(other.Heads), StringComparison.Ordinal);
         Assert.Contains(silent.Heads, head => head.StartsWith("HEAD /v2/ ", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_silent_holder_beyond_the_zone_is_left_although_it_answers()
+    {
+        var silent = Add(new ScriptedPeer(async call =>
+        {
+            await call.SendAsync(_content, upTo: MiB);
+            await (call.IsHead ? Task.CompletedTask : call.StallAsync());
+        }));
+        var node = await AskerAsync(settings: [("Blob:StallBudget", "00:00:00.100"), ("Blob:FollowStartBudget", "00:10:00")]);
+        Resolver.Holds(Digest.OfSha256(_content), silent.AsHolder("far", "eu/b"), Add(ScriptedPeer.Good(_content)).AsHolder("farther", "us/a"));
+
+        Assert.Equal(_content, await node.Http.GetByteArrayAsync(Path(Digest.OfSha256(_content))));
     }
 
     [Fact]
