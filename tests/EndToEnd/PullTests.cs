@@ -81,19 +81,6 @@ public sealed class PullTests() : ClusterTests(nodes: 3)
     }
 
     [RealFact]
-    public async Task Any_client_pulls_by_tag_from_a_mirror_as_from_a_registry()
-    {
-        var image = await PullOnAsync([MiB], First);
-        await Cluster.Registry.StopAsync();
-        var layout = Cluster.Directory.File("copy");
-
-        await ExternalProcess.RunAsync(
-            "skopeo", ["copy", "--insecure-policy", "--src-tls-verify=false", $"docker://{Second.Identity.Address.Uri.Authority}/{image.Reference}", $"oci:{layout}:1"]);
-
-        Assert.All(image.Blobs, blob => Assert.Equal(blob.Size, new FileInfo(Path.Combine(layout, "blobs", blob.Digest.ToString().Replace(':', '/'))).Length));
-    }
-
-    [RealFact]
     public async Task A_layer_of_1_GiB_comes_from_a_neighbour_and_memory_does_not_grow_with_it()
     {
         var image = await PullOnAsync([1024 * MiB], First);
