@@ -104,7 +104,12 @@ internal sealed class BlobMetrics
 
     public void Denied() => _denied.Add(1);
 
-    private static string Name(ContentKind kind) => kind == ContentKind.Manifest ? "manifest" : "blob";
+    private static string Name(ContentKind kind) => kind switch
+    {
+        ContentKind.Manifest => "manifest",
+        ContentKind.Referrers => "referrers",
+        _ => "blob",
+    };
 
     private static string Requester(bool peer) => peer ? "peer" : "node";
 }

@@ -7,6 +7,7 @@ using SpegelDapr.Blob.Explaining;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Blob.Mirror;
 using SpegelDapr.Blob.Peers;
+using SpegelDapr.Blob.Referrers;
 using SpegelDapr.Blob.Relay;
 using SpegelDapr.Blob.Routing;
 using SpegelDapr.Contracts;
@@ -77,6 +78,8 @@ public static class BlobService
         builder.Services.AddSingleton<PeerGuard>();
         builder.Services.AddSingleton<ExplainEndpoint>();
         builder.Services.AddSingleton<TransferSlots>();
+        builder.Services.AddSingleton<ReferrerIndex>();
+        builder.Services.AddSingleton<ReferrersAnswer>();
         builder.Services.AddSingleton<MirrorEndpoint>();
         builder.Services.AddHostedService<MirrorAddressWatch>();
         builder.Services.AddSingleton<ContentReadableCheck>();

@@ -1,6 +1,6 @@
 namespace SpegelDapr.Blob;
 
-/// <summary>The two endpoints of the OCI distribution specification that give content.</summary>
+/// <summary>The endpoints of the OCI distribution specification that a mirror has.</summary>
 internal enum ContentKind
 {
     /// <summary>Anything by digest.</summary>
@@ -8,4 +8,7 @@ internal enum ContentKind
 
     /// <summary>A manifest, by digest or tag.</summary>
     Manifest,
+
+    /// <summary>The manifests that refer to one, by its digest.</summary>
+    Referrers,
 }

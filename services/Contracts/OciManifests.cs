@@ -40,6 +40,9 @@ public sealed record OciDescriptor(string MediaType, Digest Digest, long Size)
     /// <summary>In an index, the platform of the manifest it points to.</summary>
     public OciPlatform? Platform { get; init; }
 
+    /// <summary>In an answer to who refers to a manifest, what kind of thing the one that refers is, such as a signature.</summary>
+    public string? ArtifactType { get; init; }
+
     /// <summary>Annotations, such as <see cref="RefNameAnnotation"/>.</summary>
     public IReadOnlyDictionary<string, string>? Annotations { get; init; }
 
@@ -76,6 +79,15 @@ public sealed record OciManifest
     /// <summary>An image's layers, from the bottom.</summary>
     public IReadOnlyList<OciDescriptor>? Layers { get; init; }
 
+    /// <summary>What kind of thing the manifest is if it is no image, such as a signature; null when its configuration's media type says so.</summary>
+    public string? ArtifactType { get; init; }
+
+    /// <summary>The manifest that it refers to, as a signature does; most refer to none.</summary>
+    public OciDescriptor? Subject { get; init; }
+
+    /// <summary>The manifest's own annotations.</summary>
+    public IReadOnlyDictionary<string, string>? Annotations { get; init; }
+
     /// <summary>The media type that the manifest says it has, or else the one its members tell; null when it is no manifest.</summary>
     [JsonIgnore]
     public string? EffectiveMediaType => this switch
@@ -87,7 +99,7 @@ public sealed record OciManifest
         _ => null,
     };
 
-    /// <summary>All that the manifest refers to: an index's manifests, or an image's configuration and layers.</summary>
+    /// <summary>All that the manifest consists of: an index's manifests, or an image's configuration and layers.</summary>
     [JsonIgnore]
     public IEnumerable<OciDescriptor> Children => [.. Manifests ?? [], .. Config is null ? [] : (OciDescriptor[])[Config], .. Layers ?? []];
 

@@ -7,36 +7,41 @@ namespace SpegelDapr.EndToEnd;
 public sealed class OtherClientTests() : ClusterTests(nodes: 2)
 {
     [ToolFact("crane")]
-    public async Task Crane_pulls_by_digest()
+    public Task Crane_pulls_by_digest() => PullsAsync(ByDigest, Crane);
+
+    [ToolFact("crane")]
+    public Task Crane_pulls_by_tag() => PullsAsync(ByTag, Crane);
+
+    [ToolFact("oras")]
+    public Task Oras_copies_by_digest() => PullsAsync(ByDigest, Oras);
+
+    [ToolFact("oras")]
+    public Task Oras_copies_by_tag() => PullsAsync(ByTag, Oras);
+
+    [RealFact]
+    public Task Skopeo_copies_by_tag() => PullsAsync(ByTag, (from, to) =>
+        ExternalProcess.RunAsync("skopeo", ["copy", "--insecure-policy", "--src-tls-verify=false", $"docker://{from}", $"oci:{to}:1"]));
+
+    private static Task Crane(string from, string to) => ExternalProcess.RunAsync("crane", ["pull", "--insecure", "--format", "oci", from, to]);
+
+    private static Task Oras(string from, string to) => ExternalProcess.RunAsync("oras", ["copy", "--from-plain-http", "--to-oci-layout", from, $"{to}:1"]);
+
+    private static string ByDigest(TestImage image) => $"{image.Reference[(Registry.Host.Length + 1)..].Split(':')[0]}@{image.Manifest}";
+
+    /// <summary>Only with its registry is a tag known: as the first part of the name.</summary>
+    private static string ByTag(TestImage image) => image.Reference;
+
+    /// <summary>Has a client pull from the mirror of the node that does not have the image, without a registry.</summary>
+    private async Task PullsAsync(Func<TestImage, string> name, Func<string, string, Task> pullAsync)
     {
         var image = await PullOnAsync([3 * MiB, 5 * MiB], First);
         await Cluster.Registry.StopAsync();
-        var pulled = Cluster.Directory.File("crane");
+        var pulled = Cluster.Directory.File("pulled");
 
-        await ExternalProcess.RunAsync("crane", ["pull", "--insecure", "--format", "oci", Reference(image), pulled]);
+        await pullAsync($"{Second.Identity.Address.Uri.Authority}/{name(image)}", pulled);
 
         AssertHolds(pulled, image);
         Assert.True(await Second.ServedAsync(Tier.SameZone) >= image.BlobBytes);
-    }
-
-    [ToolFact("oras")]
-    public async Task Oras_copies_by_digest()
-    {
-        var image = await PullOnAsync([3 * MiB, 5 * MiB], First);
-        await Cluster.Registry.StopAsync();
-        var copied = Cluster.Directory.File("oras");
-
-        await ExternalProcess.RunAsync("oras", ["copy", "--from-plain-http", "--to-oci-layout", Reference(image), $"{copied}:1"]);
-
-        AssertHolds(copied, image);
-        Assert.True(await Second.ServedAsync(Tier.SameZone) >= image.BlobBytes);
-    }
-
-    /// <summary>The image by digest, at the mirror of the node that does not have it.</summary>
-    private string Reference(TestImage image)
-    {
-        var name = image.Reference[(Registry.Host.Length + 1)..].Split(':')[0];
-        return $"{Second.Identity.Address.Uri.Authority}/{name}@{image.Manifest}";
     }
 
     private static void AssertHolds(string layout, TestImage image) =>

@@ -1,3 +1,4 @@
+using Grpc.Core;
 using SpegelDapr.Contracts;
 using SpegelDapr.EndToEnd.Harness;
 
@@ -50,6 +51,33 @@ public sealed class PullTests() : ClusterTests(nodes: 3)
 
         await Cluster.Registry.StopAsync();
         await Third.Containerd.CriPullAsync($"{image.Reference.Split(':')[0]}@{image.Manifest}");
+    }
+
+    [RealFact]
+    public async Task A_pull_that_is_repeated_goes_on_where_it_was_and_a_neighbour_serves_the_rest()
+    {
+        var image = await PullOnAsync([512 * MiB], First);
+        var upstreamRequests = Cluster.Registry.BlobRequests;
+
+        await BreakOffAsync(image);
+        await Second.Containerd.CriPullAsync(image.Reference);
+
+        Assert.Equal(upstreamRequests, Cluster.Registry.BlobRequests);
+        Assert.InRange(await Second.ServedAsync(Tier.SameZone), image.BlobBytes, image.BlobBytes * 3 / 2);
+    }
+
+    [RealFact]
+    public async Task A_pull_that_is_repeated_goes_on_while_the_neighbour_still_downloads()
+    {
+        var image = await Cluster.Images.PushAsync([512 * MiB]);
+        var lead = First.Containerd.CriPullAsync(image.Reference);
+        await Eventually.HoldsAsync("the layer comes", () => First.Containerd.IngestedBytes > 0);
+
+        await BreakOffAsync(image);
+        await Second.Containerd.CriPullAsync(image.Reference);
+        await lead;
+
+        Assert.Equal(image.BlobBytes, image.Blobs.Sum(blob => new FileInfo(Second.Containerd.BlobPath(blob.Digest.ToString())).Length));
     }
 
     [RealFact]
@@ -115,5 +143,16 @@ public sealed class PullTests() : ClusterTests(nodes: 3)
 
         var after = await PullOnAsync([MiB], First);
         await First.IsOfferedAsync([.. before.Digests, .. after.Digests]);
+    }
+
+    /// <summary>Begins to pull an image on the second node, and hangs up in the middle.</summary>
+    private async Task BreakOffAsync(TestImage image)
+    {
+        using var hangUp = new CancellationTokenSource();
+        var pull = Second.Containerd.CriPullAsync(image.Reference, hangUp.Token);
+        await Eventually.HoldsAsync("a tenth of the image has come", () => Second.Containerd.IngestedBytes > image.BlobBytes / 10);
+        await hangUp.CancelAsync();
+        await Assert.ThrowsAsync<RpcException>(() => pull);
+        Assert.InRange(Second.Containerd.IngestedBytes, 1, image.BlobBytes - 1);
     }
 }

@@ -56,6 +56,29 @@ internal sealed partial class LocalContent(IOptions<BlobOptions> options, Conten
         }
     }
 
+    /// <summary>When content has come or gone last; the minimum of time when there is none.</summary>
+    public DateTime LastChanged() => Algorithms().Select(Directory.GetLastWriteTimeUtc).DefaultIfEmpty().Max();
+
+    /// <summary>The digests of all content, whatever is in it.</summary>
+    public IEnumerable<Digest> List()
+    {
+        foreach (var directory in Algorithms())
+        {
+            foreach (var file in Directory.EnumerateFiles(directory))
+            {
+                if (Digest.TryParse($"{Path.GetFileName(directory)}:{Path.GetFileName(file)}", out var digest))
+                {
+                    yield return digest;
+                }
+            }
+        }
+    }
+
+    /// <summary>Opens content without a look at its bytes, which must not leave the node then; null when it is absent or cannot be read.</summary>
+    public LocalFile? OpenUnverified(Digest digest) => TryOpen(digest);
+
+    private IEnumerable<string> Algorithms() => Directory.Exists(_blobs) ? Directory.EnumerateDirectories(_blobs) : [];
+
     private string PathOf(Digest digest) => Path.Combine(_blobs, digest.Algorithm, digest.Hex);
 
     private LocalFile? TryOpen(Digest digest)

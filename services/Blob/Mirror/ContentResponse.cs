@@ -21,6 +21,9 @@ internal sealed record ContentResponse(Digest Digest, string MediaType, long Len
     public static ByteRange? RangeOf(HttpRequest request, Digest digest) =>
         request.Headers.IfRange is { Count: > 0 } validator && validator != ETagOf(digest) ? null : ByteRange.Parse(request.Headers.Range);
 
+    /// <summary>Whether a range is all that follows its first byte: what is asked for by who has the beginning.</summary>
+    public static bool IsRest(ByteRange? range) => range is { First: > 0, Last: null };
+
     /// <summary>
     /// Sets status and headers of the answer, and sends it when it has no body (HEAD, 304) or an error's (416). Otherwise the answer is
     /// the part of the content that the body must consist of.
@@ -63,7 +66,10 @@ internal sealed record ContentResponse(Digest Digest, string MediaType, long Len
         }
 
         response.ContentType = MediaType;
-        response.ContentLength = part.Count;
+
+        // containerd 2.1 and later take the length of an open-ended range as leave to ask for the rest in several requests at once, and a pull fails with
+        // the first that is not answered (core/remotes/docker/fetcher.go, with concurrent_layer_fetch_buffer). Content-Range says it to all others.
+        response.ContentLength = IsRest(range) && !isHead && !context.Request.Headers.ContainsKey(SpegelHeaders.Peer) ? null : part.Count;
         return isHead ? null : part;
     }
 

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Content;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Blob.Peers;
+using SpegelDapr.Blob.Referrers;
 using SpegelDapr.Blob.Relay;
 using SpegelDapr.Blob.Routing;
 using SpegelDapr.Contracts;
@@ -23,6 +24,7 @@ internal sealed partial class MirrorEndpoint(
     HolderChooser chooser,
     PeerContent peers,
     Ingests ingests,
+    ReferrersAnswer referrers,
     UpstreamWatch upstream,
     RegistryFilter registries,
     TransferSlots slots,
@@ -130,6 +132,12 @@ internal sealed partial class MirrorEndpoint(
             }
 
             digest = tagged;
+        }
+
+        if (request.Kind == ContentKind.Referrers)
+        {
+            await referrers.WriteAsync(context, digest);
+            return Tier.Local.Name();
         }
 
         var isGet = HttpMethods.IsGet(context.Request.Method);
@@ -324,9 +332,10 @@ internal sealed partial class MirrorEndpoint(
         HttpContext context, MirrorRequest request, Digest digest, IReadOnlyList<Holder> known)
     {
         // Any range may be answered with the whole. One from the end is, since its first byte is unknown. One that is the whole is, because a containerd that
-        // fetches in parallel begins so, and only one request for the content can follow others.
-        var range = ContentResponse.RangeOf(context.Request, digest) is { First: not null } fromStart && fromStart is not { First: 0, Last: null } ? fromStart : null;
-        using var transfer = peers.Open(known, request.PeerTarget(digest), digest, range?.First ?? 0, range?.Last, mayFollow: true, context.RequestAborted);
+        // fetches in parallel begins so, and then does not. A range that ends is never containerd's.
+        var asked = ContentResponse.RangeOf(context.Request, digest);
+        var range = asked is { First: not null } fromStart && fromStart is not { First: 0, Last: null } ? fromStart : null;
+        using var transfer = peers.Open(known, request.PeerTarget(digest), digest, range?.First ?? 0, range?.Last, mayFollow: asked?.Last is null, context.RequestAborted);
         var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
         try
         {

@@ -9,10 +9,16 @@ namespace SpegelDapr.Blob.Mirror;
 /// <param name="Repository">The repository's path below its registry.</param>
 /// <param name="Digest">The content's digest; null when a tag names it.</param>
 /// <param name="Tag">The manifest's tag; null when a digest names it.</param>
-/// <param name="Registry">The registry that containerd would ask without a mirror, its query parameter <c>ns</c>; null when absent.</param>
+/// <param name="Registry">
+/// The registry that would be asked without a mirror: the query parameter <c>ns</c>, which containerd sends, or else the first part of the name, by which any
+/// client can say it, as in <c>/v2/docker.io/library/nginx/manifests/1.27</c>; null when there is neither.
+/// </param>
 internal sealed record MirrorRequest(ContentKind Kind, string Repository, Digest? Digest, string? Tag, string? Registry)
 {
-    private const string Prefix = "/v2/";
+    /// <summary>The specification's end-1, which says that the API is there.</summary>
+    public const string Base = "/v2/";
+
+    private const string Prefix = Base;
 
     /// <summary>The path and query at which another node's blob service has the content of <paramref name="digest"/>.</summary>
     public string PeerTarget(Digest digest)
@@ -40,11 +46,15 @@ internal sealed record MirrorRequest(ContentKind Kind, string Repository, Digest
         }
 
         var isDigest = Contracts.Digest.TryParse(reference, out var digest);
-        if (!ImageReference.IsRepository(name))
+        if (!TryReadRegistry(target[path.Length..], out var ns))
+        {
+            error = OciError.InvalidRegistry;
+        }
+        else if ((ns is null ? SplitName(name) : ImageReference.IsRepository(name) ? (ns, name) : null) is not var (registry, repository))
         {
             error = OciError.InvalidName;
         }
-        else if (!isDigest && (kind == ContentKind.Blob || reference.Contains(':', StringComparison.Ordinal)))
+        else if (!isDigest && (kind != ContentKind.Manifest || reference.Contains(':', StringComparison.Ordinal)))
         {
             error = OciError.InvalidDigest;
         }
@@ -52,13 +62,9 @@ internal sealed record MirrorRequest(ContentKind Kind, string Repository, Digest
         {
             error = OciError.InvalidTag;
         }
-        else if (!TryReadRegistry(target[path.Length..], out var registry))
-        {
-            error = OciError.InvalidRegistry;
-        }
         else
         {
-            request = new MirrorRequest(kind, name, isDigest ? digest : null, isDigest ? null : reference, registry);
+            request = new MirrorRequest(kind, repository, isDigest ? digest : null, isDigest ? null : reference, registry);
         }
 
         return error is null;
@@ -70,7 +76,7 @@ internal sealed record MirrorRequest(ContentKind Kind, string Repository, Digest
     private static string PathOf(string target) =>
         target.IndexOf('?', StringComparison.Ordinal) is var query and >= 0 ? target[..query] : target;
 
-    /// <summary>A name may itself hold components called manifests or blobs, so the path is read from its end.</summary>
+    /// <summary>A name may itself hold components with these names, so the path is read from its end.</summary>
     private static (string Name, ContentKind Kind, string Reference)? Split(string path)
     {
         var referenceSlash = path.LastIndexOf('/');
@@ -84,9 +90,23 @@ internal sealed record MirrorRequest(ContentKind Kind, string Repository, Digest
         {
             "manifests" => ContentKind.Manifest,
             "blobs" => ContentKind.Blob,
+            "referrers" => ContentKind.Referrers,
             _ => null,
         };
         return kind is null ? null : (path[..kindSlash], kind.Value, path[(referenceSlash + 1)..]);
+    }
+
+    /// <summary>
+    /// The registry that the first component of a name names, and the rest; the name alone where that is no host. As in any image reference, a host is told
+    /// from a repository's component by a dot, a colon or being localhost.
+    /// </summary>
+    private static (string? Registry, string Repository)? SplitName(string name)
+    {
+        var slash = name.IndexOf('/', StringComparison.Ordinal);
+        var host = slash < 0 ? "" : name[..slash];
+        return host != "localhost" && !host.AsSpan().ContainsAny(".:") ? ImageReference.IsRepository(name) ? (null, name) : null
+            : ImageReference.IsRepository(name[(slash + 1)..]) && ImageReference.TryParse(name, out var reference) ? (reference.Registry, reference.Repository)
+            : null;
     }
 
     private static bool TryReadRegistry(string query, out string? registry)

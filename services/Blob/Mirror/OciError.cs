@@ -13,7 +13,7 @@ internal sealed record OciError(int Status, string Code, string Message)
     public static OciError NoSuchEndpoint { get; } = new(
         StatusCodes.Status404NotFound,
         "UNSUPPORTED",
-        "There are only /v2/, /v2/<name>/manifests/<reference> and /v2/<name>/blobs/<digest>.");
+        "There are only /v2/, /v2/<name>/manifests/<reference>, /v2/<name>/blobs/<digest> and /v2/<name>/referrers/<digest>.");
 
     public static OciError ReadOnly { get; } = new(
         StatusCodes.Status405MethodNotAllowed, "UNSUPPORTED", "This mirror only answers GET and HEAD.");
@@ -31,9 +31,10 @@ internal sealed record OciError(int Status, string Code, string Message)
 
     public static OciError InvalidDigest { get; } = new(StatusCodes.Status400BadRequest, "DIGEST_INVALID", $"Give {Digest.Form}.");
 
+    /// <summary>The specification's conformance suite wants 404: what cannot be a reference is nobody's.</summary>
     public static OciError InvalidTag { get; } = new(
-        StatusCodes.Status400BadRequest,
-        "MANIFEST_INVALID",
+        StatusCodes.Status404NotFound,
+        "MANIFEST_UNKNOWN",
         $"A manifest's reference is a tag of at most 128 characters of [A-Za-z0-9_.-], or {Digest.Form}.");
 
     public static OciError InvalidKey { get; } = new(StatusCodes.Status400BadRequest, "MANIFEST_INVALID", $"Give the parameter key: {ContentKey.Form}.");
@@ -42,7 +43,7 @@ internal sealed record OciError(int Status, string Code, string Message)
         StatusCodes.Status404NotFound, "NAME_UNKNOWN", $"{registry} is not mirrored here.");
 
     public static OciError TagWithoutRegistry { get; } = new(
-        StatusCodes.Status404NotFound, "MANIFEST_UNKNOWN", "A tag is only known together with its registry: give the ns parameter.");
+        StatusCodes.Status404NotFound, "MANIFEST_UNKNOWN", "A tag is only known together with its registry: let it be the first part of the name, or give the ns parameter.");
 
     public static OciError Unknown(ContentKind kind) => kind == ContentKind.Manifest
         ? new(StatusCodes.Status404NotFound, "MANIFEST_UNKNOWN", "No node in reach holds this manifest.")

@@ -1,3 +1,5 @@
+using SpegelDapr.Contracts;
+
 namespace SpegelDapr.Blob.Peers;
 
 /// <summary>Nodes that hold the content complete.</summary>
@@ -8,6 +10,9 @@ internal sealed class HolderSource(HedgedStart hedged, Candidates candidates, Ti
 
     /// <inheritdoc/>
     public Task<PeerAnswer?> StartAsync(PeerRequest request, CancellationToken cancellation) => hedged.StartAsync(candidates, request, cancellation);
+
+    /// <inheritdoc/>
+    public Task<bool> ExcusesAsync(Holder peer, TimeSpan silence, CancellationToken cancellation) => Task.FromResult(false);
 
     /// <inheritdoc/>
     public void Received(long offset, ReadOnlySpan<byte> bytes)

@@ -1,3 +1,5 @@
+using SpegelDapr.Contracts;
+
 namespace SpegelDapr.Blob.Peers;
 
 /// <summary>Where one transfer finds the peers that give it its content, one after the other.</summary>
@@ -8,6 +10,9 @@ internal interface IPeerSource : IDisposable
 
     /// <summary>Finds a peer that gives the content, or its rest; null when there is none, or when it is cancelled before one has answered.</summary>
     Task<PeerAnswer?> StartAsync(PeerRequest request, CancellationToken cancellation);
+
+    /// <summary>Whether a peer may go on being silent, after so long; otherwise another one continues.</summary>
+    Task<bool> ExcusesAsync(Holder peer, TimeSpan silence, CancellationToken cancellation);
 
     /// <summary>Is told what has come, and from which byte of the content on.</summary>
     void Received(long offset, ReadOnlySpan<byte> bytes);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Mirror;
 using SpegelDapr.Blob.Routing;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
@@ -29,11 +30,13 @@ internal sealed class PeerClient : IDisposable
     private readonly PeerLoads _loads;
     private readonly Routes _routes;
     private readonly TimeProvider _time;
+    private readonly TimeSpan _connectBudget;
     private readonly TimeSpan _stallBudget;
 
     public PeerClient(PeerLoads loads, Routes routes, IOptions<BlobOptions> options, IOptions<NodeOptions> node, TimeProvider time)
     {
-        (_loads, _routes, _time, _stallBudget) = (loads, routes, time, options.Value.StallBudget);
+        (_loads, _routes, _time) = (loads, routes, time);
+        (_connectBudget, _stallBudget) = (options.Value.PeerConnectBudget, options.Value.StallBudget);
         _claim = new PeerClaim(node.Value.Location, node.Value.Identity.Name).ToString();
         _http = new HttpMessageInvoker(new SocketsHttpHandler
         {
@@ -42,7 +45,7 @@ internal sealed class PeerClient : IDisposable
             UseCookies = false,
             UseProxy = false,
             ActivityHeadersPropagator = null,
-            ConnectTimeout = options.Value.PeerConnectBudget,
+            ConnectTimeout = _connectBudget,
             MaxResponseHeadersLength = LongestHeadersKiB,
 
             // An answer that is not read to its end is closed: reading on only to reuse its connection would cost more.
@@ -94,6 +97,24 @@ internal sealed class PeerClient : IDisposable
                 response?.Dispose();
                 _loads.End(holder.Node.Name, 0, TimeSpan.Zero);
             }
+        }
+    }
+
+    /// <summary>Whether a node's blob service answers at all, within the time that a connection may take.</summary>
+    public async Task<bool> IsAliveAsync(NodeIdentity node, CancellationToken cancellation)
+    {
+        using var message = new HttpRequestMessage(HttpMethod.Head, new Uri(node.Address.Uri, MirrorRequest.Base));
+        message.Headers.TryAddWithoutValidation(SpegelHeaders.Peer, _claim);
+        using var budget = new CancellationTokenSource(_connectBudget, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
+        try
+        {
+            using var response = await _http.SendAsync(message, either.Token);
+            return response.IsSuccessStatusCode;
+        }
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
+        {
+            return false;
         }
     }
 

@@ -28,8 +28,7 @@ internal sealed class PeerContent(
 
     /// <summary>
     /// A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read. When none of the holders is
-    /// in this node's zone, the nodes of the zone that are downloading the content come before them. Whoever will not fetch it upstream may follow
-    /// nobody, as others would be told to follow this node.
+    /// in this node's zone, the nodes of the zone that are downloading the content come before them, if it may follow them.
     /// </summary>
     public PeerTransfer Open(
         IReadOnlyList<Holder> holders, string target, Digest digest, long first, long? last, bool mayFollow, CancellationToken cancellation)
@@ -37,7 +36,7 @@ internal sealed class PeerContent(
         IPeerSource source = new HolderSource(hedged, Candidates(holders, digest), options.Value.PeerStartBudget);
         return new PeerTransfer(
             this,
-            !mayFollow || holders.Any(holder => holder.Tier == Tier.SameZone) ? source : following.Before(source, digest),
+            !mayFollow || holders.Any(holder => holder.Tier == Tier.SameZone) ? source : following.Before(source, digest, isRest: first > 0),
             target,
             digest,
             first,

@@ -39,6 +39,7 @@ internal sealed partial class PeerTransfer : IDisposable
     private long? _total;
     private long _offset;
     private TimeSpan _waited;
+    private TimeSpan _excused;
     private int _sinceProgress;
     private bool _received;
     private bool _givenOut;
@@ -146,7 +147,7 @@ internal sealed partial class PeerTransfer : IDisposable
     private async Task<PeerAnswer> StartAsync()
     {
         // Until something has been given out there is one budget for all candidates together; later, one for each time a holder is looked for.
-        var budget = _givenOut ? _peers.Options.PeerStartBudget : StartBudgetLeft;
+        var budget = _givenOut ? _source.StartBudget : StartBudgetLeft;
         if (budget <= TimeSpan.Zero)
         {
             throw new PeersExhaustedException();
@@ -173,7 +174,7 @@ internal sealed partial class PeerTransfer : IDisposable
         }
 
         _total = answer.Total;
-        (_waited, _sinceProgress) = (TimeSpan.Zero, 0);
+        (_waited, _excused, _sinceProgress) = (TimeSpan.Zero, TimeSpan.Zero, 0);
         _contributors.Add(answer.Holder);
         if (_offset > _first)
         {
@@ -186,30 +187,57 @@ internal sealed partial class PeerTransfer : IDisposable
 
     private async ValueTask<int> ReadOnceAsync(PeerAnswer answer, Memory<byte> buffer)
     {
-        var patience = answer.Patience - _waited;
-        if (!_givenOut && StartBudgetLeft is var left && left < patience)
-        {
-            patience = left;
-        }
-
-        _patience!.CancelAfter(patience > TimeSpan.Zero ? patience : TimeSpan.Zero);
-        var asked = _peers.Time.GetTimestamp();
-        var read = await answer.ReadAsync(buffer, _patience.Token);
-
         // Between reads the client may take its time.
-        _patience.CancelAfter(Timeout.InfiniteTimeSpan);
+        _patience!.CancelAfter(Timeout.InfiniteTimeSpan);
+        var read = await WaitAsync(answer, answer.ReadAsync(buffer, _patience.Token).AsTask());
         _received = true;
-        _waited += _peers.Time.GetElapsedTime(asked);
         _sinceProgress += read;
         if (_sinceProgress >= LeastProgressBytes)
         {
-            (_waited, _sinceProgress) = (TimeSpan.Zero, 0);
+            (_waited, _excused, _sinceProgress) = (TimeSpan.Zero, TimeSpan.Zero, 0);
         }
 
         _hash?.AppendData(buffer.Span[..read]);
         _source.Received(_offset, buffer.Span[..read]);
         _offset += read;
         return read;
+    }
+
+    /// <summary>Waits for a read, and ends it when the peer has been silent for too long and is not excused.</summary>
+    private async Task<int> WaitAsync(PeerAnswer answer, Task<int> reading)
+    {
+        while (true)
+        {
+            var asked = _peers.Time.GetTimestamp();
+            var patience = answer.Patience - _waited;
+            if (!_givenOut && StartBudgetLeft is var left && left < patience)
+            {
+                patience = left;
+            }
+
+            try
+            {
+                await reading.WaitAsync(patience > TimeSpan.Zero ? patience : TimeSpan.Zero, _peers.Time);
+            }
+            catch (TimeoutException) when (!reading.IsCompleted)
+            {
+                var silence = _excused + _waited + _peers.Time.GetElapsedTime(asked);
+                if ((!_givenOut && StartBudgetLeft <= TimeSpan.Zero)
+                    || !await _source.ExcusesAsync(answer.Holder, silence, _patience!.Token))
+                {
+                    await _patience!.CancelAsync();
+                }
+
+                (_waited, _excused) = (TimeSpan.Zero, silence);
+                if (!_patience!.IsCancellationRequested)
+                {
+                    continue;
+                }
+            }
+
+            _waited += _peers.Time.GetElapsedTime(asked);
+            return await reading;
+        }
     }
 
     private void ShunContributors()

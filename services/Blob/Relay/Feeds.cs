@@ -32,9 +32,14 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
         return null;
     }
 
-    /// <summary>Ends what <see cref="TryBegin"/> began.</summary>
+    /// <summary>Ends what <see cref="TryBegin"/> began. From now on it is upstream's time to begin.</summary>
     public void End(Digest digest)
     {
+        if (_feeds.Get<Feed>(digest) is { } feed)
+        {
+            Change(digest, feed.Depth, parent: null);
+        }
+
         if (_tails.TryRemove(digest, out var tail))
         {
             tail.Dispose();
@@ -44,25 +49,38 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
     /// <summary>The last bytes that have come of this content; null when it does not come from other nodes now.</summary>
     public Tail? TailOf(Digest digest) => _tails.GetValueOrDefault(digest);
 
-    /// <summary>From now on the content comes over so many nodes: 0 when this node leads.</summary>
-    public void Change(Digest digest, int depth) => _feeds.Set(
-        digest, new Feed(depth, time.GetTimestamp()), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Remembered });
+    /// <summary>From now on the content comes over so many nodes, from that one: over 0 and from none when this node leads.</summary>
+    public void Change(Digest digest, int depth, NodeIdentity? parent) => _feeds.Set(
+        digest, new Feed(depth, parent, time.GetTimestamp()), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Remembered });
+
+    /// <summary>The node that this content comes from now, and at which depth; null when it comes from none.</summary>
+    public (NodeIdentity Node, int Depth)? ParentOf(Digest digest) => _feeds.Get<Feed>(digest) is { Parent: { } parent } feed ? (parent, feed.Depth) : null;
 
     /// <summary>
     /// How long silence may last at a node of that depth. The nearer the source the sooner it is given up: whoever is next to the node that is gone
     /// finds another, and those behind it do not even notice.
     /// </summary>
-    public TimeSpan Patience(int depth) => options.Value.StallBudget * (1 + (Math.Min(depth, DeepestThatCounts) / 5.0));
+    public TimeSpan Patience(int depth) => options.Value.StallBudget * ByDepth(depth);
 
-    /// <summary>For how much longer a download that has not grown since <paramref name="grown"/> may be silent; the clock starts anew when its source changes.</summary>
+    /// <summary>How long silence may last at a node of that depth while the node before it answers, and so will speak or hang up.</summary>
+    public TimeSpan LongestPatience(int depth) => options.Value.FollowStartBudget * ByDepth(depth);
+
+    /// <summary>
+    /// For how much longer a download that has not grown since <paramref name="grown"/> may be silent; the clock starts anew when its source changes.
+    /// While it comes from other nodes, those that follow this one wait as long as this node itself does, and for another node to be found.
+    /// </summary>
     public TimeSpan PatienceLeft(Digest digest, long grown)
     {
         var feed = _feeds.Get<Feed>(digest);
-        return Patience(feed?.Depth ?? 0) - time.GetElapsedTime(Math.Max(grown, feed?.Since ?? grown));
+        return _tails.ContainsKey(digest)
+            ? TimeSpan.MaxValue
+            : Patience(feed?.Depth ?? 0) - time.GetElapsedTime(Math.Max(grown, feed?.Since ?? grown));
     }
 
     /// <inheritdoc/>
     public void Dispose() => _feeds.Dispose();
 
-    private sealed record Feed(int Depth, long Since);
+    private static double ByDepth(int depth) => 1 + (Math.Min(depth, DeepestThatCounts) / 5.0);
+
+    private sealed record Feed(int Depth, NodeIdentity? Parent, long Since);
 }

@@ -7,10 +7,11 @@ namespace SpegelDapr.Blob.Relay;
 /// Nodes of the zone that are downloading the content now. The resolver says whom to follow; each time one has been followed in vain it is asked
 /// again. Where it says that this node leads, the content comes from <paramref name="farther"/> holders or, if there are none, from upstream.
 /// </summary>
-internal sealed partial class FollowSource(Following following, Digest digest, Tail tail, IPeerSource farther) : IPeerSource
+internal sealed class FollowSource(Following following, Digest digest, Tail tail, IPeerSource farther) : IPeerSource
 {
     private readonly List<NodeName> _failed = [];
     private NodeName? _parent;
+    private int _depth;
 
     /// <inheritdoc/>
     public TimeSpan StartBudget => following.Options.FollowStartBudget;
@@ -20,13 +21,17 @@ internal sealed partial class FollowSource(Following following, Digest digest, T
     {
         try
         {
-            return await FollowAsync(request with { Follow = true }, cancellation) ?? await StartFartherAsync(request, cancellation);
+            return await FollowAsync(request with { Follow = true }, cancellation) ?? await following.StartFartherAsync(farther, request, cancellation);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
             return null;
         }
     }
+
+    /// <inheritdoc/>
+    public Task<bool> ExcusesAsync(Holder peer, TimeSpan silence, CancellationToken cancellation) =>
+        peer.Node.Name == _parent ? following.ExcusesAsync(peer, _depth, silence, cancellation) : farther.ExcusesAsync(peer, silence, cancellation);
 
     /// <inheritdoc/>
     public void Received(long offset, ReadOnlySpan<byte> bytes) => tail.Append(offset, bytes);
@@ -38,23 +43,15 @@ internal sealed partial class FollowSource(Following following, Digest digest, T
         farther.Dispose();
     }
 
-    /// <summary>Holders have the content already: they are not waited for as long as those are that still download it.</summary>
-    private async Task<PeerAnswer?> StartFartherAsync(PeerRequest request, CancellationToken cancellation)
-    {
-        using var budget = new CancellationTokenSource(farther.StartBudget, following.Time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
-        return await farther.StartAsync(request, either.Token);
-    }
-
     /// <summary>The answer of a node to follow; null when this node leads, or no resolver answers.</summary>
     private async Task<PeerAnswer?> FollowAsync(PeerRequest request, CancellationToken cancellation)
     {
         while (true)
         {
             // Whoever is still followed when another is looked for has failed.
-            if (_parent is { } parent)
+            if (_parent is { } failed)
             {
-                _failed.Add(parent);
+                _failed.Add(failed);
                 _parent = null;
             }
 
@@ -63,46 +60,20 @@ internal sealed partial class FollowSource(Following following, Digest digest, T
                 return null;
             }
 
-            following.Feeds.Change(digest, answer.Depth);
+            var parent = answer.Parent is { } named && following.IsInZone(named) ? named : null;
+            _depth = answer.Depth;
+            following.Feeds.Change(digest, _depth, parent);
             following.Ingests.ReadAlong(digest);
-            if (answer.Parent is not { } next || !following.IsInZone(next))
+            if (parent is null)
             {
                 return null;
             }
 
-            _parent = next.Name;
-            if (!following.Shunned.Contains(next.Name, digest) && await AskAsync(next, request, cancellation) is { } found)
+            _parent = parent.Name;
+            if (await following.AskAsync(parent, digest, _depth, request, cancellation) is { } found)
             {
-                found.Patience = following.Feeds.Patience(answer.Depth);
                 return found;
             }
         }
-    }
-
-    private async Task<PeerAnswer?> AskAsync(NodeIdentity node, PeerRequest request, CancellationToken cancellation)
-    {
-        // To connect, and to wait for the download to appear there: each has the same budget.
-        using var budget = new CancellationTokenSource(2 * following.Options.PeerConnectBudget, following.Time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
-        try
-        {
-            return await following.Peers.AskAsync(new Holder(node, Tier.SameZone), request, either.Token);
-        }
-        catch (PeerException e)
-        {
-            Log.Refused(following.Logger, node.Name, digest, e.Message);
-        }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
-        {
-            Log.Refused(following.Logger, node.Name, digest, "no answer in time");
-        }
-
-        return null;
-    }
-
-    private static partial class Log
-    {
-        [LoggerMessage(LogLevel.Information, "Node {Node} cannot be followed for {Digest}: {Reason}")]
-        public static partial void Refused(ILogger logger, NodeName node, Digest digest, string reason);
     }
 }

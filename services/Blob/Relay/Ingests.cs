@@ -62,6 +62,25 @@ internal sealed partial class Ingests(
         return null;
     }
 
+    /// <summary>Whether containerd is downloading this content now, from whomever.</summary>
+    public bool Has(Digest digest)
+    {
+        try
+        {
+            return Of(digest).Any();
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            // There is none yet, or one has just ended. Who asks for what is being downloaded asks again.
+            return false;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Log.Unreadable(logger, digest, e.Message);
+            return false;
+        }
+    }
+
     /// <summary>Reads along with a download that is about to begin here, in the background.</summary>
     public void ReadAlong(Digest digest)
     {
@@ -99,8 +118,7 @@ internal sealed partial class Ingests(
     {
         try
         {
-            var data = Directory.EnumerateDirectories(_root)
-                .Where(ingest => IsOf(ingest, digest))
+            var data = Of(digest)
                 .Select(ingest => new FileInfo(Path.Combine(ingest, "data")))
                 .Where(data => data.Exists)
                 .MaxBy(data => data.Length);
@@ -126,10 +144,20 @@ internal sealed partial class Ingests(
         }
     }
 
+    private IEnumerable<string> Of(Digest digest) => Directory.EnumerateDirectories(_root).Where(ingest => IsOf(ingest, digest));
+
     private static bool IsOf(string ingest, Digest digest)
     {
-        var path = Path.Combine(ingest, "ref");
-        return File.Exists(path) && File.ReadAllText(path).EndsWith(digest.ToString(), StringComparison.Ordinal);
+        try
+        {
+            var path = Path.Combine(ingest, "ref");
+            return File.Exists(path) && File.ReadAllText(path).EndsWith(digest.ToString(), StringComparison.Ordinal);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            // Another one has just ended, which does not concern this one.
+            return false;
+        }
     }
 
     private static long? ReadTotal(FileInfo data) =>

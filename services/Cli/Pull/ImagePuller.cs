@@ -128,7 +128,7 @@ internal sealed class ImagePuller(IReadOnlyList<RegistrySource> sources, OciLayo
     private static async Task<bool> TryCopyAsync(
         HttpResponseMessage response, Ingest ingest, IncrementalHash hash, string reference, IPullProgress progress, CancellationToken cancellationToken)
     {
-        var total = ingest.Length + response.Content.Headers.ContentLength;
+        var total = response.Content.Headers.ContentRange?.Length ?? ingest.Length + response.Content.Headers.ContentLength;
         ingest.Expect(total);
         var buffer = new byte[128 * 1024];
         await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);

@@ -111,7 +111,9 @@ internal sealed class Containerd : IAsyncDisposable
     }
 
     /// <summary>Pulls as the kubelet does.</summary>
-    public async Task CriPullAsync(string image)
+    /// <param name="image">The image.</param>
+    /// <param name="cancellation">Ends it as a kubelet that hangs up: its download stays as it is.</param>
+    public async Task CriPullAsync(string image, CancellationToken cancellation = default)
     {
         using var channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
         {
@@ -126,7 +128,7 @@ internal sealed class Containerd : IAsyncDisposable
             },
         });
         var request = new PullImageRequest { Image = new ImageSpec { Image = image } };
-        await new ImageService.ImageServiceClient(channel).PullImageAsync(request, deadline: DateTime.UtcNow + PullBudget);
+        await new ImageService.ImageServiceClient(channel).PullImageAsync(request, deadline: DateTime.UtcNow + PullBudget, cancellationToken: cancellation);
     }
 
     public async ValueTask DisposeAsync()

@@ -77,6 +77,7 @@ public sealed class MirrorTests : IAsyncLifetime
 
         Assert.Equal(HttpStatusCode.PartialContent, response.StatusCode);
         Assert.Equal(new ContentRangeHeaderValue(first, last, Content.Length), response.Content.Headers.ContentRange);
+        Assert.Equal(range == "bytes=299999-" ? null : last - first + 1, response.Content.Headers.ContentLength);
         Assert.Equal(Content[first..(last + 1)], await response.Content.ReadAsByteArrayAsync());
     }
 
@@ -168,8 +169,8 @@ public sealed class MirrorTests : IAsyncLifetime
     [InlineData("GET", "/v2/app/blobs/md5:d41d8cd98f00b204e9800998ecf8427e", 400, "DIGEST_INVALID")]
     [InlineData("GET", "/v2/app/blobs/sha256:DIGEST%2f..", 400, "DIGEST_INVALID")]
     [InlineData("GET", "/v2/app/manifests/sha256:abc", 400, "DIGEST_INVALID")]
-    [InlineData("GET", "/v2/app/manifests/-tag?ns=docker.io", 400, "MANIFEST_INVALID")]
-    [InlineData("GET", "/v2/app/manifests/..?ns=docker.io", 400, "MANIFEST_INVALID")]
+    [InlineData("GET", "/v2/app/manifests/-tag?ns=docker.io", 404, "MANIFEST_UNKNOWN")]
+    [InlineData("GET", "/v2/app/manifests/..?ns=docker.io", 404, "MANIFEST_UNKNOWN")]
     [InlineData("GET", "/v2/APP/blobs/DIGEST", 400, "NAME_INVALID")]
     [InlineData("GET", "/v2/../blobs/DIGEST", 400, "NAME_INVALID")]
     [InlineData("GET", "/v2/app/../../blobs/DIGEST", 400, "NAME_INVALID")]
@@ -185,6 +186,16 @@ public sealed class MirrorTests : IAsyncLifetime
     [InlineData("GET", "/v2/app/manifests/sha256:0000000000000000000000000000000000000000000000000000000000000000", 404, "MANIFEST_UNKNOWN")]
     [InlineData("GET", "/v2/app/manifests/latest", 404, "MANIFEST_UNKNOWN")]
     [InlineData("GET", "/v2/library/app/manifests/latest?ns=docker.io", 404, "MANIFEST_UNKNOWN")]
+    [InlineData("GET", "/v2/quay.io/app/blobs/DIGEST", 404, "NAME_UNKNOWN")]
+    [InlineData("GET", "/v2/quay.io/app/manifests/latest", 404, "NAME_UNKNOWN")]
+    [InlineData("GET", "/v2/quay.io/app/referrers/DIGEST", 404, "NAME_UNKNOWN")]
+    [InlineData("GET", "/v2/localhost/app/blobs/DIGEST", 404, "NAME_UNKNOWN")]
+    [InlineData("GET", "/v2/localhost:5000/app/blobs/DIGEST", 404, "NAME_UNKNOWN")]
+    [InlineData("GET", "/v2/docker.io/secret/app/blobs/DIGEST", 404, "NAME_UNKNOWN")]
+    [InlineData("GET", "/v2/docker.io/secret/app/referrers/DIGEST", 404, "NAME_UNKNOWN")]
+    [InlineData("GET", "/v2/docker.io/app:1/blobs/DIGEST", 400, "NAME_INVALID")]
+    [InlineData("GET", "/v2/-.io/app/blobs/DIGEST", 400, "NAME_INVALID")]
+    [InlineData("GET", "/v2/app/referrers/latest", 400, "DIGEST_INVALID")]
     [InlineData("GET", "/v2/app/tags/list", 404, "UNSUPPORTED")]
     [InlineData("GET", "/v2/_catalog", 404, "UNSUPPORTED")]
     [InlineData("GET", "/v1/", 404, "UNSUPPORTED")]

@@ -10,11 +10,12 @@ public sealed class RelayTests : BlobTests
     private const int Big = (3 * MiB) + 12_345;
 
     private readonly byte[] _content = TestContent.Bytes(Big);
+    private readonly Dictionary<BlobNode, Download> _downloads = [];
 
     [Fact]
     public async Task A_download_is_followed_while_it_grows()
     {
-        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
         var download = new Download(parent, _content).GrowTo(MiB + 10);
         Follow(parent);
 
@@ -42,7 +43,7 @@ public sealed class RelayTests : BlobTests
     public async Task A_head_registers_nobody_as_in_flight()
     {
         var node = await NodeAsync();
-        var manifest = Digest.OfSha256(TestContent.Bytes(10));
+        var manifest = new Download(node, TestContent.Bytes(10), "k8s.io/1/manifest-").Digest;
         Resolver.Holds(manifest, Add(new ScriptedPeer(call => call.SendRawAsync("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))).AsHolder("far", "eu/b"));
 
         using var response = await node.SendAsync(HttpMethod.Head, $"/v2/app/manifests/{manifest}?ns=docker.io");
@@ -54,7 +55,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task Who_leads_waits_for_silent_holders_no_longer_than_without_a_relay()
     {
-        var node = Add(await BlobNode.StartAsync(Resolver, "node-a", ("Blob:PeerStartBudget", "00:00:01"), ("Blob:FollowStartBudget", "00:10:00")));
+        var node = await AskerAsync("node-a", ("Blob:PeerStartBudget", "00:00:01"), ("Blob:FollowStartBudget", "00:10:00"));
         Resolver.Holds(Digest.OfSha256(_content), Add(new ScriptedPeer(call => call.StallAsync())).AsHolder("far", "eu/b"));
 
         using var response = await node.GetAsync($"/v2/app/blobs/{Digest.OfSha256(_content)}?ns=docker.io");
@@ -65,7 +66,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task What_a_parent_gets_from_another_is_passed_on_before_containerd_has_written_it()
     {
-        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
         var source = Add(new ScriptedPeer(async call =>
         {
             await call.SendAsync(_content, upTo: MiB + 10);
@@ -91,7 +92,7 @@ public sealed class RelayTests : BlobTests
     [InlineData(Big - 1)]
     public async Task A_range_of_a_download_comes_when_it_has_got_there(int first)
     {
-        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
         var download = new Download(parent, _content).GrowTo(MiB);
         Follow(parent);
 
@@ -101,13 +102,14 @@ public sealed class RelayTests : BlobTests
         using var response = await answer;
 
         Assert.Equal(first == 0 ? HttpStatusCode.OK : HttpStatusCode.PartialContent, response.StatusCode);
+        Assert.Equal(first == 0 ? Big : null, response.Content.Headers.ContentLength);
         Assert.Equal(_content[first..], await response.Content.ReadAsByteArrayAsync());
     }
 
     [Fact]
     public async Task A_download_that_appears_a_little_later_is_waited_for()
     {
-        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
         Follow(parent);
 
         var answer = node.Http.GetByteArrayAsync(Path(Digest.OfSha256(_content)));
@@ -120,7 +122,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task A_download_is_known_by_its_digest_also_where_containerd_adds_a_name()
     {
-        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
         var download = new Download(parent, _content, "k8s.io/1/layer-app@").GrowTo(Big);
         Follow(parent);
 
@@ -130,7 +132,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task Who_leads_is_sent_upstream_at_once()
     {
-        var node = await NodeAsync();
+        var node = await AskerAsync();
         var digest = Digest.OfSha256(_content);
 
         using var response = await node.GetAsync($"/v2/app/blobs/{digest}");
@@ -143,7 +145,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task Who_leads_fetches_from_farther_holders_where_there_are_some()
     {
-        var node = await NodeAsync();
+        var node = await AskerAsync();
         var far = Add(ScriptedPeer.Good(_content));
         Resolver.Holds(Digest.OfSha256(_content), far.AsHolder("far", "eu/b"));
 
@@ -157,7 +159,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task A_node_of_the_zone_that_is_downloading_comes_before_farther_holders()
     {
-        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
         new Download(parent, _content).GrowTo(Big);
         var far = Add(ScriptedPeer.Good(_content));
         Resolver.Holds(Digest.OfSha256(_content), far.AsHolder("far", "eu/b"));
@@ -170,7 +172,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task A_holder_of_the_zone_comes_before_nodes_that_are_downloading()
     {
-        var node = await NodeAsync();
+        var node = await AskerAsync();
         Resolver.Holds(Digest.OfSha256(_content), Add(ScriptedPeer.Good(_content)).AsHolder("near"));
 
         Assert.Equal(_content, await node.Http.GetByteArrayAsync(Path(Digest.OfSha256(_content))));
@@ -180,7 +182,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task Where_relay_is_off_nobody_follows_and_nobody_is_followed()
     {
-        var (parent, node) = (await NodeAsync("node-b", ("Blob:Relay", "false")), await NodeAsync(settings: ("Blob:Relay", "false")));
+        var (parent, node) = (await NodeAsync("node-b", ("Blob:Relay", "false")), await AskerAsync(settings: ("Blob:Relay", "false")));
         var download = new Download(parent, _content).GrowTo(Big);
         Follow(parent);
 
@@ -206,7 +208,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task A_node_outside_the_zone_is_not_followed_whatever_the_answer_says()
     {
-        var (parent, node) = (await NodeAsync("node-b", ("Node:Zone", "b")), await NodeAsync());
+        var (parent, node) = (await NodeAsync("node-b", ("Node:Zone", "b")), await AskerAsync());
         var download = new Download(parent, _content).GrowTo(Big);
         Follow(parent);
 
@@ -219,7 +221,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task Who_has_followed_in_vain_says_so_and_leads_in_the_end()
     {
-        var (first, second, node) = (await NodeAsync("node-b", Impatient), await NodeAsync("node-c", Impatient), await NodeAsync());
+        var (first, second, node) = (await NodeAsync("node-b", Impatient), await NodeAsync("node-c", Impatient), await AskerAsync());
         Follow(first, second);
 
         using var response = await node.GetAsync($"/v2/app/blobs/{Digest.OfSha256(_content)}");
@@ -237,7 +239,7 @@ public sealed class RelayTests : BlobTests
     {
         var first = await NodeAsync("node-b", ("Blob:StallBudget", "00:00:00.500"));
         var second = Add(ScriptedPeer.Good(_content));
-        var node = await NodeAsync();
+        var node = await AskerAsync();
         var broken = new Download(first, _content).GrowTo(MiB);
         Follow(first.Identity, second.AsHolder("node-c").Node);
 
@@ -266,16 +268,18 @@ public sealed class RelayTests : BlobTests
         Assert.Contains($"Range: bytes={MiB}-", Assert.Single(second.Heads), StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task When_nobody_is_left_to_follow_the_answer_ends_so_that_containerd_goes_upstream_for_the_rest()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(10)]
+    public async Task When_nobody_is_left_to_follow_the_answer_ends_so_that_containerd_goes_upstream_for_the_rest(int first)
     {
-        var (parent, node) = (await NodeAsync("node-b", Impatient), await NodeAsync());
+        var (parent, node) = (await NodeAsync("node-b", Impatient), await AskerAsync());
         var download = new Download(parent, _content).GrowTo(MiB);
         Follow(parent);
 
-        using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}");
+        using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}", ("Range", $"bytes={first}-"));
         await using var body = await response.Content.ReadAsStreamAsync();
-        await body.ReadExactlyAsync(new byte[MiB]);
+        await body.ReadExactlyAsync(new byte[MiB - first]);
         download.GiveUp();
 
         await Assert.ThrowsAnyAsync<IOException>(() => body.ReadExactlyAsync(new byte[1]).AsTask());
@@ -287,7 +291,7 @@ public sealed class RelayTests : BlobTests
     public async Task What_has_changed_since_it_was_written_goes_to_no_follower()
     {
         var (rotten, good) = (await NodeAsync("node-b"), await NodeAsync("node-c"));
-        var (early, late) = (await NodeAsync(), await NodeAsync("node-d"));
+        var (early, late) = (await AskerAsync(), await AskerAsync("node-d"));
         var download = new Download(rotten, _content).GrowTo(2 * MiB);
         new Download(good, _content).GrowTo(Big);
         Follow(rotten, good);
@@ -308,10 +312,11 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task A_manifest_is_followed_until_it_is_there_whole()
     {
-        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
         var layer = Digest.OfSha256(_content);
         var manifest = TestContent.ImageManifest(layer, layer);
         var download = new Download(parent, manifest, "k8s.io/1/manifest-").GrowTo(10);
+        _ = new Download(node, manifest, "k8s.io/1/manifest-");
         Follow(parent);
 
         var answer = node.GetAsync($"/v2/app/manifests/{download.Digest}?ns=docker.io");
@@ -326,7 +331,7 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task A_second_request_for_the_same_content_follows_nobody()
     {
-        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
         var download = new Download(parent, _content).GrowTo(MiB);
         Follow(parent);
 
@@ -339,10 +344,158 @@ public sealed class RelayTests : BlobTests
         Assert.Single(Resolver.FollowQuestions);
     }
 
+    [Theory]
+    [InlineData("GET", "blobs", null)]
+    [InlineData("GET", "blobs", "bytes=1048576-")]
+    [InlineData("GET", "manifests", null)]
+    [InlineData("HEAD", "manifests", null)]
+    public async Task Who_is_not_downloading_follows_nobody_and_is_followed_by_nobody(string method, string kind, string? range)
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await NodeAsync());
+        var download = new Download(parent, _content).GrowTo(MiB);
+        Follow(parent);
+
+        using var response = await node.SendAsync(new HttpMethod(method), $"/v2/app/{kind}/{download.Digest}", range is null ? [] : [("Range", range)]);
+
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        Assert.Empty(Resolver.FollowQuestions);
+    }
+
+    [Theory]
+    [InlineData("bytes=0-99")]
+    [InlineData("bytes=100-199")]
+    [InlineData("bytes=-5")]
+    public async Task A_range_that_ends_is_no_download(string range)
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
+        var download = new Download(parent, _content).GrowTo(MiB);
+        Follow(parent);
+
+        using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}", ("Range", range));
+
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        Assert.Empty(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task Parts_of_a_download_are_served_side_by_side_from_the_node_that_is_followed()
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
+        var download = new Download(parent, _content).GrowTo(MiB);
+        Follow(parent);
+        int[] starts = [MiB, MiB + 1, 2 * MiB, Big - 1];
+
+        using var whole = await node.GetAsync($"/v2/app/blobs/{download.Digest}", ("Range", "bytes=0-"));
+        var asked = starts.Select(first => node.GetAsync($"/v2/app/blobs/{download.Digest}", ("Range", $"bytes={first}-"))).ToArray();
+        download.Commit();
+
+        foreach (var (first, part) in starts.Zip(asked))
+        {
+            using var response = await part;
+            Assert.Equal(HttpStatusCode.PartialContent, response.StatusCode);
+            Assert.Null(response.Content.Headers.ContentLength);
+            Assert.Equal(_content[first..], await response.Content.ReadAsByteArrayAsync());
+        }
+
+        Assert.Equal(_content, await whole.Content.ReadAsByteArrayAsync());
+        Assert.Single(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task Who_is_silent_and_answers_is_given_time_to_find_another_source()
+    {
+        var answered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var parent = Add(new ScriptedPeer(async call =>
+        {
+            if (call.IsHead)
+            {
+                await call.SendRawAsync("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+                answered.TrySetResult();
+                return;
+            }
+
+            await call.SendAsync(_content, upTo: MiB);
+            await answered.Task.WaitAsync(call.Stopping);
+            await call.SendMoreAsync(_content.AsMemory(MiB));
+        }));
+        var node = await AskerAsync(settings: ("Blob:StallBudget", "00:00:00.200"));
+        Follow(parent.AsHolder("node-b").Node);
+
+        Assert.Equal(_content, await node.Http.GetByteArrayAsync(Path(Digest.OfSha256(_content))));
+
+        Assert.Single(Resolver.FollowQuestions);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Who_is_silent_is_left_when_it_does_not_answer_or_for_too_long(bool answers)
+    {
+        var silent = Add(new ScriptedPeer(async call =>
+        {
+            if (!call.IsHead)
+            {
+                await call.SendAsync(_content, upTo: MiB);
+                await call.StallAsync();
+            }
+
+            await (answers ? call.SendRawAsync("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n") : call.StallAsync());
+        }));
+        var other = Add(ScriptedPeer.Good(_content));
+        var node = await AskerAsync(settings: [("Blob:StallBudget", "00:00:00.100"), ("Blob:PeerConnectBudget", "00:00:01"), ("Blob:FollowStartBudget", "00:00:02")]);
+        Follow(silent.AsHolder("node-b").Node, other.AsHolder("node-c").Node);
+
+        Assert.Equal(_content, await node.Http.GetByteArrayAsync(Path(Digest.OfSha256(_content))));
+
+        Assert.Equal(["", "node-b"], Resolver.FollowQuestions.Select(question => string.Join(',', question.Failed)));
+        Assert.Contains($"Range: bytes={MiB}-", Assert.Single(other.Heads), StringComparison.Ordinal);
+        Assert.Contains(silent.Heads, head => head.StartsWith("HEAD /v2/ ", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_silent_holder_beyond_the_zone_is_left_although_it_answers()
+    {
+        var silent = Add(new ScriptedPeer(async call =>
+        {
+            await call.SendAsync(_content, upTo: MiB);
+            await (call.IsHead ? Task.CompletedTask : call.StallAsync());
+        }));
+        var node = await AskerAsync(settings: [("Blob:StallBudget", "00:00:00.100"), ("Blob:FollowStartBudget", "00:10:00")]);
+        Resolver.Holds(Digest.OfSha256(_content), silent.AsHolder("far", "eu/b"), Add(ScriptedPeer.Good(_content)).AsHolder("farther", "us/a"));
+
+        Assert.Equal(_content, await node.Http.GetByteArrayAsync(Path(Digest.OfSha256(_content))));
+    }
+
+    [Fact]
+    public async Task Who_looks_for_another_source_keeps_those_that_follow_it()
+    {
+        var frozen = Add(new ScriptedPeer(async call =>
+        {
+            await (call.IsHead ? call.StallAsync() : call.SendAsync(_content, upTo: MiB));
+            await call.StallAsync();
+        }));
+        var middle = await AskerAsync("node-b", ("Blob:StallBudget", "00:00:01"), ("Blob:PeerConnectBudget", "00:00:03"));
+        var last = await AskerAsync("node-c");
+        var download = _downloads[middle];
+        Resolver.Following = question =>
+            question.Node == last.Identity.Name ? new FollowAnswer(2, middle.Identity)
+            : question.Failed.Count == 0 ? new FollowAnswer(1, frozen.AsHolder("node-a").Node)
+            : new FollowAnswer(0);
+
+        using var toContainerd = await middle.GetAsync($"/v2/app/blobs/{download.Digest}");
+        using var response = await last.GetAsync($"/v2/app/blobs/{download.Digest}");
+        await using var body = await toContainerd.Content.ReadAsStreamAsync();
+        await Assert.ThrowsAnyAsync<IOException>(() => body.ReadExactlyAsync(new byte[Big]).AsTask());
+        download.Commit();
+
+        Assert.Equal(_content, await response.Content.ReadAsByteArrayAsync());
+        Assert.Equal(["node-b", "node-b", "node-c"], Resolver.FollowQuestions.Select(question => question.Node.ToString()).Order());
+    }
+
     [Fact]
     public async Task An_explanation_says_who_is_in_flight()
     {
-        var node = await NodeAsync();
+        var node = await AskerAsync();
         Resolver.InFlight = [new InFlightNode(NodeName.Parse("node-b"), DateTimeOffset.UnixEpoch), new InFlightNode(NodeName.Parse("node-c"), DateTimeOffset.UnixEpoch, NodeName.Parse("node-b"))];
 
         var explanation = (await node.Http.GetFromJsonAsync(
@@ -365,4 +518,12 @@ public sealed class RelayTests : BlobTests
 
     private async Task<BlobNode> NodeAsync(string name = "node-a", params (string Key, string Value)[] settings) =>
         Add(await BlobNode.StartAsync(Resolver, name, settings));
+
+    /// <summary>A node whose containerd has begun to download the content.</summary>
+    private async Task<BlobNode> AskerAsync(string name = "node-a", params (string Key, string Value)[] settings)
+    {
+        var node = await NodeAsync(name, settings);
+        _downloads[node] = new Download(node, _content);
+        return node;
+    }
 }

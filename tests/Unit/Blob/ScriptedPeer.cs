@@ -129,6 +129,9 @@ internal sealed class ScriptedPeer : IAsyncDisposable
             }
         }
 
+        /// <summary>Sends the next bytes of a body.</summary>
+        public async Task SendMoreAsync(ReadOnlyMemory<byte> bytes) => await client.GetStream().WriteAsync(bytes, stopping);
+
         public async Task SendRawAsync(string text) => await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(text), stopping);
 
         /// <summary>Resets the connection, as the kernel does for a process that was killed with data unread or unsent.</summary>
