@@ -10,6 +10,7 @@ internal sealed class DiscoveryMetrics
     private readonly Counter<long> _events;
     private readonly Counter<long> _publishFailures;
     private readonly Counter<long> _listings;
+    private readonly Counter<long> _questions;
 
     public DiscoveryMetrics(IMeterFactory meters)
     {
@@ -17,6 +18,8 @@ internal sealed class DiscoveryMetrics
         _events = _meter.CreateCounter<long>("spegel_dapr.discovery.events", "{event}", "Events published, by type");
         _publishFailures = _meter.CreateCounter<long>("spegel_dapr.discovery.publish_failures", "{attempt}", "Attempts to publish an event that failed");
         _listings = _meter.CreateCounter<long>("spegel_dapr.discovery.listings", "{listing}", "Times all content was listed");
+        _questions = _meter.CreateCounter<long>(
+            "spegel_dapr.discovery.questions", "{question}", "Questions what the zone's resolvers have heard of this node, by answer");
     }
 
     /// <summary>Has the held keys and the source's state observed whenever figures are read.</summary>
@@ -50,6 +53,9 @@ internal sealed class DiscoveryMetrics
 
     /// <summary>All content has been listed.</summary>
     public void Listed() => _listings.Add(1);
+
+    /// <param name="answer"><c>matches</c>, <c>behind</c>, <c>differs</c>, <c>unknown</c> or <c>none</c>.</param>
+    public void Asked(string answer) => _questions.Add(1, new KeyValuePair<string, object?>("answer", answer));
 
     private static KeyValuePair<string, object?> Kind(string kind) => new("kind", kind);
 }

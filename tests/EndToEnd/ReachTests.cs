@@ -11,7 +11,20 @@ public sealed class ReachTests
     private static readonly Location Far = Location.Parse("other/zone-c");
 
     [Fact]
-    public Task A_new_zone_is_reached_without_a_restart_by_hand() => ReachesAsync(Backend.InMemoryResources);
+    public async Task A_new_zone_is_reached_without_a_restart_by_hand_where_zones_have_stores_of_their_own()
+    {
+        // With a prefix for each app id the store of one zone's resolvers holds nothing for another's; and its broker forgets what nobody hears.
+        using var directory = new TestDirectory();
+        var resources = directory.Sub("components");
+        foreach (var file in Backend.InMemoryResources.SelectMany(folder => Directory.EnumerateFiles(folder, "*.yaml")))
+        {
+            File.WriteAllText(
+                Path.Combine(resources, Path.GetFileName(file)),
+                (await File.ReadAllTextAsync(file)).Replace("value: none", "value: appid", StringComparison.Ordinal));
+        }
+
+        await ReachesAsync([resources]);
+    }
 
     [RealFact]
     public async Task A_new_zone_is_reached_without_a_restart_by_hand_on_Redis()
@@ -25,6 +38,8 @@ public sealed class ReachTests
     private static async Task ReachesAsync(IReadOnlyList<string> resources)
     {
         await using var zone = await InProcessZone.StartAsync(resources, nodes: 1, reach: "*");
+        await zone.StartOtherResolverAsync(Near);
+        await zone.StartOtherResolverAsync(Far);
         var near = await zone.AddNodeAsync("near", Near);
         var far = await zone.AddNodeAsync("far", Far);
         foreach (var node in zone.Nodes)

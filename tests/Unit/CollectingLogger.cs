@@ -2,12 +2,13 @@ using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Blob.Mirror;
+using SpegelDapr.Discovery.Hearing;
 using SpegelDapr.Resolver.Nodes;
 
 namespace SpegelDapr.Unit;
 
 /// <summary>Keeps what is logged.</summary>
-internal sealed class CollectingLogger : ILogger<NodeWatch>, ILogger<LostNodes>, ILogger<ResolverClient>, ILogger<MirrorAddressWatch>
+internal sealed class CollectingLogger : ILogger<NodeWatch>, ILogger<LostNodes>, ILogger<ResolverClient>, ILogger<MirrorAddressWatch>, ILogger<HearingCheck>
 {
     private readonly ConcurrentQueue<(LogLevel Level, string Message)> _lines = new();
 

@@ -2,18 +2,20 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using SpegelDapr.Contracts;
+using SpegelDapr.Resolver.Hearing;
 using SpegelDapr.Resolver.Store;
 using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Resolver.Events;
 
 /// <summary>
-/// Subscribes to the topics of the locations in reach and answers their events. Each location has a route of its own, so that Dapr and not
+/// Subscribes to the topics of the locations in reach, and that of wishes, and answers the events. Each location has a route of its own, so that Dapr and not
 /// the event says which topic it came on.
 /// </summary>
 internal sealed partial class EventEndpoint(
     Reach reach,
     EventApplier applier,
+    WishEndpoint wishes,
     ResolverMetrics metrics,
     TimeProvider time,
     ILogger<EventEndpoint> logger)
@@ -54,6 +56,7 @@ internal sealed partial class EventEndpoint(
 
         var subscriptions = reach.Locations
             .Select(location => new Subscription(DaprNames.LayerEvents, LayerTopics.Events(location), Route(location)))
+            .Concat(wishes.Subscriptions)
             .ToArray();
         await context.Response.WriteAsJsonAsync(
             subscriptions, SubscriptionJson.Default.SubscriptionArray, cancellationToken: context.RequestAborted);
