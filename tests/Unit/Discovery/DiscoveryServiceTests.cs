@@ -45,11 +45,8 @@ public sealed class DiscoveryServiceTests : IDisposable
     [Fact]
     public async Task A_sidecar_without_an_app_port_lets_nobody_invoke_it()
     {
-        await using var host = new LocalDaprHost();
-        var node = await host.StartAsync(new AppSpec(DaprNames.Discovery("eu-1")));
-        var stranger = await host.StartAsync(new AppSpec("stranger"));
-        _settings["DAPR_GRPC_PORT"] = $"{node.GrpcPort}";
-        _settings["DAPR_HTTP_PORT"] = $"{node.HttpPort}";
+        await using var dapr = await StartSidecarAsync();
+        var stranger = await dapr.StartAsync(new AppSpec("stranger"));
         await using var app = await StartAsync();
         using var client = new HttpClient { BaseAddress = new Uri(stranger.HttpEndpoint) };
 
@@ -212,7 +209,6 @@ public sealed class DiscoveryServiceTests : IDisposable
         var dapr = new LocalDaprHost();
         await dapr.StartAsync(new AppSpec(DaprNames.Discovery("eu-1"))
         {
-            AppPort = new Uri(_settings["App:Url"]!).Port,
             GrpcPort = int.Parse(_settings["DAPR_GRPC_PORT"]!, CultureInfo.InvariantCulture),
             ResourcesPaths = [Path.Combine(AppContext.BaseDirectory, "components", "in-memory")],
         });

@@ -350,7 +350,7 @@ public sealed class EventTests : IDisposable
     [Fact]
     public async Task What_a_snapshot_repeats_is_held_all_the_time_though_documents_are_remembered_from_before_it()
     {
-        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        using var other = new ResolverReplica(_store, _time);
         _node.Hold([.. Enumerable.Range(0, 3).Select(i => new HeldKey(Digest.OfSha256([(byte)i])))]);
         _node.Start();
         await DeliverAllAsync();
@@ -358,7 +358,7 @@ public sealed class EventTests : IDisposable
         Assert.Single(await NowAsync(_replica, Layer));
 
         // The other replica writes the entries of the first chunk, and this one the lease once the snapshot is complete.
-        _node.Hear(new SyncRequest(_node.Identity.Name, _node.Epoch));
+        _node.Snapshot();
         Assert.Equal("SUCCESS", await _time.RunAsync(other.DeliverAsync(_sent[0])));
         Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(_sent[1])));
 
@@ -368,7 +368,7 @@ public sealed class EventTests : IDisposable
     [Fact]
     public async Task What_a_new_epoch_holds_is_found_though_the_lease_is_remembered_from_before_it()
     {
-        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        using var other = new ResolverReplica(_store, _time);
         _node.Hold(new HeldKey(Layer));
         _node.Start();
         await DeliverAllAsync();
@@ -386,7 +386,7 @@ public sealed class EventTests : IDisposable
     [Fact]
     public async Task A_replica_that_has_just_missed_a_nodes_lease_drops_none_of_its_entries()
     {
-        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        using var other = new ResolverReplica(_store, _time);
         var second = new SimulatedNode("node-b", _time, _sent.Add);
         _node.Hold(new HeldKey(Layer));
         second.Hold(new HeldKey(Layer));
@@ -404,7 +404,7 @@ public sealed class EventTests : IDisposable
     [Fact]
     public async Task What_nobody_held_a_moment_ago_is_found_by_both_replicas_soon_after_its_event()
     {
-        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        using var other = new ResolverReplica(_store, _time);
         _node.Start();
         _node.Hold(new HeldKey(Layer));
         _node.Lose(Layer);
@@ -462,7 +462,7 @@ public sealed class EventTests : IDisposable
         var holder = Assert.Single(await NowAsync(_replica, Tag));
         Assert.Equal(Assert.Single(((DeltaEvent)last).Added).UpdatedAt, holder.UpdatedAt);
         Assert.Equal(Digest.OfSha256([1]), holder.Digest);
-        Assert.Empty(_requests);
+        Assert.Equal(Heard.Matches, await AskAsync());
     }
 
     [Fact]
