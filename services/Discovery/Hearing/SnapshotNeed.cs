@@ -25,24 +25,25 @@ internal sealed class SnapshotNeed(TimeProvider time)
     /// <returns>Whether a snapshot is needed, and after what time to ask again although no heartbeat follows; null when there is no need to.</returns>
     public (bool IsNeeded, TimeSpan? AskAgain) Take(Heard heard, bool isFirst)
     {
+        _wasHeard |= heard != Heard.Unknown;
         switch (heard)
         {
             case Heard.Matches:
-                (_wasHeard, _pause) = (true, LeastPause);
+                _pause = LeastPause;
                 return (false, null);
 
             case Heard.Differs:
 
             // What was known and is known no more has been lost. What never was is perhaps still on its way.
             case Heard.Unknown when _wasHeard:
-                return (TryTake(), null);
+                return (TryTake(heard), null);
 
             default:
                 return (false, isFirst ? Grace : null);
         }
     }
 
-    private bool TryTake()
+    private bool TryTake(Heard heard)
     {
         var now = time.GetTimestamp();
         if (_lastSnapshot is { } last && time.GetElapsedTime(last, now) < _pause)
@@ -51,7 +52,7 @@ internal sealed class SnapshotNeed(TimeProvider time)
         }
 
         _pause = 2 * _pause < MostPause ? 2 * _pause : MostPause;
-        (_lastSnapshot, _wasHeard) = (now, false);
+        (_lastSnapshot, _wasHeard) = (now, heard != Heard.Unknown);
         return true;
     }
 }
