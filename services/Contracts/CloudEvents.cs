@@ -21,10 +21,10 @@ public sealed record CloudEvent(string? Type = null, string? Topic = null, JsonE
         _ => throw new JsonException($"'{Type}' is not the type of a layer event."),
     };
 
-    /// <summary>The request for a snapshot in the data.</summary>
-    /// <exception cref="JsonException">The type is another, or the data is not a request.</exception>
-    public SyncRequest ToSyncRequest() =>
-        Type == SyncRequest.EventType ? Read(ContractsJson.Default.SyncRequest) : throw new JsonException($"'{Type}' is not the type of a request for a snapshot.");
+    /// <summary>The wish for a snapshot in the data.</summary>
+    /// <exception cref="JsonException">The type is another, or the data is not a wish.</exception>
+    public SnapshotWish ToSnapshotWish() =>
+        Type == SnapshotWish.EventType ? Read(ContractsJson.Default.SnapshotWish) : throw new JsonException($"'{Type}' is not the type of a wish for a snapshot.");
 
     private T Read<T>(System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type) =>
         Data.ValueKind == JsonValueKind.Object ? Data.Deserialize(type)! : throw new JsonException($"The data of a '{Type}' is not an object.");

@@ -12,26 +12,20 @@ public static class LayerTopics
     /// </summary>
     public static string EventPath(string region, string zone) => $"/v1/events/{region}/{zone}";
 
-    /// <summary>Where resolvers ask the discoveries of a location for snapshots, on <see cref="DaprNames.LayerSync"/>.</summary>
-    public static string Sync(Location location) => $"layer-sync.{location.Region}.{location.Zone}";
+    /// <summary>Where resolvers of other zones tell those of a location that they want a <see cref="SnapshotWish"/>, on <see cref="DaprNames.LayerEvents"/>.</summary>
+    public static string Wishes(Location location) => $"{Events(location)}.wishes";
 }
 
 /// <summary>Names of Dapr components and app ids that services and component YAML agree on.</summary>
 public static class DaprNames
 {
-    /// <summary>The pub/sub component of layer events. Its consumer group is the app id, so the replicas of a resolver share the work.</summary>
+    /// <summary>The pub/sub component of layer events and wishes. Its consumer group is the app id, so the replicas of a resolver share the work.</summary>
     public const string LayerEvents = "layer-events";
-
-    /// <summary>
-    /// The pub/sub component of requests for snapshots. Discoveries of one zone share an app id, yet each must receive every request, so
-    /// its <c>consumerID</c> is unique to each sidecar.
-    /// </summary>
-    public const string LayerSync = "layer-sync";
 
     /// <summary>The state store of leases and holders.</summary>
     public const string HolderStore = "holder-store";
 
-    /// <summary>The app id of the discoveries of a zone.</summary>
+    /// <summary>The app id of the discoveries of a zone, and of the blobs that share their sidecars. Nothing is delivered to it.</summary>
     public static string Discovery(string zone) => $"discovery-{zone}";
 
     /// <summary>The app id of the resolvers of a zone.</summary>

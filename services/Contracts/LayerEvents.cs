@@ -45,6 +45,12 @@ public sealed record SnapshotEvent : LayerEvent
     /// <summary>The CloudEvent type of a snapshot's chunk.</summary>
     public const string EventType = "dev.spegel-dapr.layers.snapshot.v1";
 
+    /// <summary>
+    /// How old a node's last snapshot may become before it sends another one. What a store loses by itself, such as documents that are evicted or
+    /// expire, comes back with it.
+    /// </summary>
+    public static readonly TimeSpan MostAge = TimeSpan.FromDays(1);
+
     /// <inheritdoc/>
     public override string Type => EventType;
 
@@ -141,16 +147,4 @@ public readonly record struct ContentSummary(long Count, long Checksum)
 
     /// <summary>As the operator -.</summary>
     public ContentSummary Subtract(ContentSummary other) => new(Count - other.Count, unchecked(Checksum - other.Checksum));
-}
-
-/// <summary>
-/// A resolver's request for a snapshot, as the data of a CloudEvent on <see cref="LayerTopics.Sync"/>. Every discovery of the zone
-/// receives it; the one that it names answers.
-/// </summary>
-/// <param name="Node">The node whose snapshot is wanted.</param>
-/// <param name="Epoch">The epoch the resolver knows the node by. A node at another epoch ignores the request: it is an old one.</param>
-public sealed record SyncRequest(NodeName Node, long Epoch)
-{
-    /// <summary>The CloudEvent type of a request for a snapshot.</summary>
-    public const string EventType = "dev.spegel-dapr.layers.sync.v1";
 }

@@ -11,6 +11,7 @@ internal sealed class DiscoveryMetrics
     private readonly Counter<long> _publishFailures;
     private readonly Counter<long> _listings;
     private readonly Counter<long> _sidecarRestarts;
+    private readonly Counter<long> _questions;
 
     public DiscoveryMetrics(IMeterFactory meters)
     {
@@ -20,6 +21,8 @@ internal sealed class DiscoveryMetrics
         _listings = _meter.CreateCounter<long>("spegel_dapr.discovery.listings", "{listing}", "Times all content was listed");
         _sidecarRestarts = _meter.CreateCounter<long>(
             "spegel_dapr.discovery.sidecar_restarts", "{restart}", "Restarts that the sidecar was asked for, since it took no event for minutes");
+        _questions = _meter.CreateCounter<long>(
+            "spegel_dapr.discovery.questions", "{question}", "Questions what the zone's resolvers have heard of this node, by answer");
     }
 
     /// <summary>Has the held keys and the source's state observed whenever figures are read.</summary>
@@ -56,6 +59,9 @@ internal sealed class DiscoveryMetrics
 
     /// <summary>All content has been listed.</summary>
     public void Listed() => _listings.Add(1);
+
+    /// <param name="answer"><c>matches</c>, <c>behind</c>, <c>differs</c>, <c>unknown</c> or <c>none</c>.</param>
+    public void Asked(string answer) => _questions.Add(1, new KeyValuePair<string, object?>("answer", answer));
 
     private static KeyValuePair<string, object?> Kind(string kind) => new("kind", kind);
 }

@@ -1,21 +1,18 @@
 using Microsoft.Extensions.Configuration.Memory;
 using SpegelDapr.Discovery.Containerd;
 using SpegelDapr.Discovery.Content;
+using SpegelDapr.Discovery.Hearing;
 using SpegelDapr.Discovery.OciLayout;
 using SpegelDapr.Discovery.Publishing;
-using SpegelDapr.Discovery.Sync;
 using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Discovery;
 
-/// <summary>Watches the content of its node and announces it to the resolvers.</summary>
+/// <summary>Watches the content of its node and announces it to the resolvers. It calls its sidecar and is never called, so it listens for telemetry alone.</summary>
 public static class DiscoveryService
 {
-    private const string UrlKey = "App:Url";
-
     private static readonly Dictionary<string, string?> DefaultUrls = new()
     {
-        [UrlKey] = "http://127.0.0.1:5010",
         ["Telemetry:Url"] = "http://127.0.0.1:9091",
     };
 
@@ -28,7 +25,7 @@ public static class DiscoveryService
         var builder = WebApplication.CreateSlimBuilder(args);
         ((IConfigurationBuilder)builder.Configuration).Sources.Insert(0, new MemoryConfigurationSource { InitialData = DefaultUrls });
         configure?.Invoke(builder);
-        builder.AddServiceDefaults(UrlKey);
+        builder.AddServiceDefaults();
 
         builder.Services.AddOptions<NodeOptions>().BindConfiguration(NodeOptions.Section).ValidateProblemsOnStart();
         builder.Services.AddOptions<DiscoveryOptions>().BindConfiguration(DiscoveryOptions.Section).ValidateProblemsOnStart();
@@ -38,6 +35,8 @@ public static class DiscoveryService
         builder.Services.AddSingleton<HeldContent>();
         builder.Services.AddSingleton<IEventSink, DaprEventSink>();
         builder.Services.AddSingleton<EventPublisher>();
+        builder.Services.AddSingleton<IHearingQuestion, DaprHearingQuestion>();
+        builder.Services.AddSingleton<HearingCheck>();
         builder.Services.AddSingleton<Announcer>();
         builder.Services.AddHostedService(services => services.GetRequiredService<Announcer>());
         builder.Services.AddSingleton<NodeSetupProblems>();
@@ -49,8 +48,6 @@ public static class DiscoveryService
         var app = builder.Build();
         _ = app.Services.GetRequiredService<NodeSetupProblems>();
         app.UseTelemetry();
-        app.UseAppApiToken();
-        app.MapSync();
         return app;
     }
 

@@ -13,7 +13,8 @@ internal sealed class ResolverMetrics
 
     private readonly Counter<long> _events;
     private readonly Counter<long> _keys;
-    private readonly Counter<long> _snapshotRequests;
+    private readonly Counter<long> _comparisons;
+    private readonly Counter<long> _snapshotWishes;
     private readonly Counter<long> _storeFailures;
     private readonly Counter<long> _conflicts;
     private readonly Counter<long> _sidecarRestarts;
@@ -32,8 +33,10 @@ internal sealed class ResolverMetrics
         _resolve = meter.CreateHistogram("spegel_dapr.resolver.resolve.duration", "s", "How long a question took to be answered, by outcome.", advice: WaitBuckets);
         _follow = meter.CreateHistogram(
             "spegel_dapr.resolver.follow.duration", "s", "How long it took to tell a node whom to follow, by outcome.", advice: WaitBuckets);
-        _snapshotRequests = meter.CreateCounter<long>(
-            "spegel_dapr.resolver.snapshot_requests", "{request}", "Snapshots that nodes were asked for, by reason.");
+        _comparisons = meter.CreateCounter<long>(
+            "spegel_dapr.resolver.comparisons", "{question}", "Nodes' questions whether all has been heard that they have said, by answer.");
+        _snapshotWishes = meter.CreateCounter<long>(
+            "spegel_dapr.resolver.snapshot_wishes", "{wish}", "Snapshots of other zones' nodes that were wished for.");
         _storeFailures = meter.CreateCounter<long>("spegel_dapr.resolver.store_failures", "{failure}", "Reads and writes that the state store refused or left unanswered.");
         _conflicts = meter.CreateCounter<long>("spegel_dapr.resolver.store_conflicts", "{write}", "Writes that were repeated because another replica came first.");
         _sidecarRestarts = meter.CreateCounter<long>(
@@ -61,7 +64,10 @@ internal sealed class ResolverMetrics
         _keys.Add(misses, new KeyValuePair<string, object?>("outcome", "miss"));
     }
 
-    public void SnapshotRequested(string reason) => _snapshotRequests.Add(1, new KeyValuePair<string, object?>("reason", reason));
+    /// <param name="answer"><c>matches</c>, <c>behind</c>, <c>differs</c>, <c>unknown</c>, <c>unavailable</c> or <c>invalid</c>.</param>
+    public void Compared(string answer) => _comparisons.Add(1, new KeyValuePair<string, object?>("answer", answer));
+
+    public void SnapshotWished() => _snapshotWishes.Add(1);
 
     public void StoreFailed() => _storeFailures.Add(1);
 

@@ -24,16 +24,15 @@ public static class ServiceDefaultsExtensions
     public const string ReadyTag = "ready";
 
     /// <summary>
-    /// Adds the defaults and the listeners: <paramref name="serviceUrlKey"/> is the setting of the service's own listener, and
+    /// Adds the defaults and the listeners: <paramref name="serviceUrlKey"/> is the setting of the service's own listener, if it has one, and
     /// <c>Telemetry:Url</c> that of <c>/metrics</c>, <c>/healthz</c> and <c>/readyz</c>, which answers nothing else.
     /// </summary>
-    public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder, string serviceUrlKey)
+    public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder, string? serviceUrlKey = null)
     {
         ArgumentNullException.ThrowIfNull(builder);
         ((IConfigurationBuilder)builder.Configuration).Sources.Insert(0, new MemoryConfigurationSource { InitialData = DefaultLogLevels });
-        builder.WebHost.UseUrls(
-            ListenUrl.Read(builder.Configuration, serviceUrlKey).ToString(),
-            ListenUrl.Read(builder.Configuration, TelemetryUrlKey).ToString());
+        string[] urlKeys = serviceUrlKey is null ? [TelemetryUrlKey] : [serviceUrlKey, TelemetryUrlKey];
+        builder.WebHost.UseUrls([.. urlKeys.Select(key => ListenUrl.Read(builder.Configuration, key).ToString())]);
         builder.WebHost.ConfigureKestrel(LimitRequests);
         builder.Logging.ClearProviders().AddServiceConsole();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));

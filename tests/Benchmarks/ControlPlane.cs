@@ -98,15 +98,14 @@ internal static class ControlPlane
             keys.Add((await layout.AddAsync(OciMediaTypes.LayerGzip, stream => stream.WriteAsync(RandomNumberGenerator.GetBytes(64)).AsTask())).Digest);
         }
 
-        var (app, http, grpc) = (FreePorts.Next(), FreePorts.Next(), FreePorts.Next());
-        await using var sidecar = cluster.Sidecar("layout-sidecar", DaprNames.Discovery(asker.Identity.Location.Zone), Machine.Local, app, http, grpc);
+        var (http, grpc) = (FreePorts.Next(), FreePorts.Next());
+        await using var sidecar = cluster.Sidecar("layout-sidecar", DaprNames.Discovery(asker.Identity.Location.Zone), Machine.Local, appPort: null, http, grpc);
         await using var discovery = new ServiceProcess("layout-discovery", cluster.Directory.Path, "SpegelDapr.Discovery", [], new Dictionary<string, string>
         {
             ["Node__Name"] = "layout-node",
             ["Node__Region"] = asker.Identity.Location.Region,
             ["Node__Zone"] = asker.Identity.Location.Zone,
             ["Node__Address"] = "http://127.0.0.1:1",
-            ["App__Url"] = $"http://127.0.0.1:{app}",
             ["Telemetry__Url"] = $"http://127.0.0.1:{FreePorts.Next()}",
             ["Discovery__Source"] = "oci-layout",
             ["OciLayout__Path"] = layout.Path,

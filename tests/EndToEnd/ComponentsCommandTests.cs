@@ -20,28 +20,27 @@ public sealed class ComponentsCommandTests
         Assert.Equal(
             new Dictionary<string, string>
             {
-                ["protectedTopics"] = "layers.eu.a,layers.eu.b,layers.us.c",
-                ["publishingScopes"] = "discovery-a=layers.eu.a;resolver-a=;discovery-b=layers.eu.b;resolver-b=;discovery-c=layers.us.c;resolver-c=",
+                ["protectedTopics"] = "layers.eu.a,layers.eu.a.wishes,layers.eu.b,layers.eu.b.wishes,layers.us.c,layers.us.c.wishes",
+                ["publishingScopes"] =
+                    "discovery-a=layers.eu.a;resolver-a=layers.eu.b.wishes;discovery-b=layers.eu.b;resolver-b=layers.eu.a.wishes;discovery-c=layers.us.c;resolver-c=",
                 ["subscriptionScopes"] =
-                    "discovery-a=;resolver-a=layers.eu.a,layers.eu.b;discovery-b=;resolver-b=layers.eu.a,layers.eu.b;discovery-c=;resolver-c=layers.us.c",
+                    "discovery-a=;resolver-a=layers.eu.a,layers.eu.b,layers.eu.a.wishes;"
+                    + "discovery-b=;resolver-b=layers.eu.a,layers.eu.b,layers.eu.b.wishes;discovery-c=;resolver-c=layers.us.c,layers.us.c.wishes",
             },
-            new Dictionary<string, string>(TopicScopes.Of(DaprNames.LayerEvents, zones)));
-        Assert.Equal(
-            "discovery-a=;resolver-a=layer-sync.eu.a,layer-sync.eu.b;discovery-b=;resolver-b=layer-sync.eu.a,layer-sync.eu.b;discovery-c=;resolver-c=layer-sync.us.c",
-            new Dictionary<string, string>(TopicScopes.Of(DaprNames.LayerSync, zones))["publishingScopes"]);
+            new Dictionary<string, string>(TopicScopes.Of(zones)));
     }
 
     [Fact]
     public void Where_new_zones_may_come_resolvers_are_not_held_to_the_known_ones()
     {
-        var zones = ScopedZone.All(Locations[..1], new ZoneOptions());
+        var zones = ScopedZone.All(Locations[1..], new ZoneOptions());
 
         Assert.Equal(
-            [new("publishingScopes", "discovery-a=layers.eu.a;resolver-a="), new("subscriptionScopes", "discovery-a=")],
-            TopicScopes.Of(DaprNames.LayerEvents, zones));
-        Assert.Equal(
-            [new("subscriptionScopes", "discovery-a=layer-sync.eu.a;resolver-a="), new("publishingScopes", "discovery-a=")],
-            TopicScopes.Of(DaprNames.LayerSync, zones));
+            [
+                new("publishingScopes", "discovery-b=layers.eu.b;resolver-b=layers.us.c.wishes;discovery-c=layers.us.c;resolver-c=layers.eu.b.wishes"),
+                new("subscriptionScopes", "discovery-b=;discovery-c="),
+            ],
+            TopicScopes.Of(zones));
     }
 
     [Theory]
@@ -77,7 +76,6 @@ public sealed class ComponentsCommandTests
                 ["layer-events"] = "discovery-a resolver-a discovery-b resolver-b",
                 ["layer-events-a"] = "resolver-a resolver-b",
                 ["layer-events-b"] = "resolver-a resolver-b",
-                ["layer-sync"] = "discovery-a resolver-a discovery-b resolver-b",
                 ["spegel-dapr"] = "all",
             },
             scopes);
@@ -91,13 +89,13 @@ public sealed class ComponentsCommandTests
             ---
             ---
             kind: Component
-            metadata: {name: layer-sync}
+            metadata: {name: layer-events}
             spec:
               type: pubsub.redis
               metadata:
               - name: redisHost
                 value: redis.corp.
-              - name: publishingScopes
+              - name: subscriptionScopes
                 value: anybody
             ---
             kind: Component
@@ -114,15 +112,15 @@ public sealed class ComponentsCommandTests
             [
                 """
                 kind: Component
-                metadata: {name: layer-sync}
+                metadata: {name: layer-events}
                 spec:
                   type: pubsub.redis
                   metadata:
                   - name: redisHost
                     value: redis.corp.
-                  - name: subscriptionScopes
-                    value: discovery-a=layer-sync.eu.a;resolver-a=
                   - name: publishingScopes
+                    value: discovery-a=layers.eu.a;resolver-a=
+                  - name: subscriptionScopes
                     value: discovery-a=
                 scopes:
                 - discovery-a

@@ -80,7 +80,6 @@ public sealed class NativeContainerTests : IAsyncLifetime, IDisposable
         _directory.Sub(name),
         new Dictionary<string, bool> { [socketMount] = false, [_containerd.ContentPath] = false },
         Settings(
-            ("App__Url", $"http://127.0.0.1:{FreePorts.Next()}"),
             ("Telemetry__Url", telemetry.ToString()),
             ("Containerd__Socket", _containerd.Socket),
             ("Containerd__ContentPath", _containerd.ContentPath)));

@@ -15,6 +15,21 @@ public sealed class ReachTests
     [Fact]
     public Task A_new_zone_is_reached_without_a_restart() => ReachesAsync(Backend.InMemory);
 
+    public async Task Without_hot_reload_a_new_zone_is_reached_without_a_restart_by_hand_where_zones_have_stores_of_their_own()
+    {
+        // With a prefix for each app id the store of one zone's resolvers holds nothing for another's; and its broker forgets what nobody hears.
+        using var directory = new TestDirectory();
+        var resources = directory.Sub("components");
+        foreach (var file in Backend.InMemoryResources.SelectMany(folder => Directory.EnumerateFiles(folder, "*.yaml")))
+        {
+            File.WriteAllText(
+                Path.Combine(resources, Path.GetFileName(file)),
+                (await File.ReadAllTextAsync(file)).Replace("value: none", "value: appid", StringComparison.Ordinal));
+        }
+
+        await ReachesByRestartsAsync([resources]);
+    }
+
     [RealFact]
     public Task A_new_zone_is_reached_without_a_restart_on_Redis() => ReachesAsync(Backend.Redis);
 
@@ -44,12 +59,14 @@ public sealed class ReachTests
         await AssertOfferedAsync(zone, "first", "node-1 sameZone");
 
         backend.WriteResources(ScopedZone.All([InProcessZone.Location, Near], options));
+        await zone.StartOtherResolverAsync(Near);
         await AssertOfferedAsync(zone, "first", "near sameRegion, node-1 sameZone");
 
         var far = await zone.AddNodeAsync("far", Far);
         backend.WriteResources(ScopedZone.All([InProcessZone.Location, Near, Far], options));
         await AddLayerAsync(far, "first");
         await far.Discovery.StartAsync();
+        await zone.StartOtherResolverAsync(Far);
         zone.See(InProcessZone.Location, Near, Far);
         await AssertOfferedAsync(zone, "first", "far crossRegion, near sameRegion, node-1 sameZone");
 
@@ -63,7 +80,14 @@ public sealed class ReachTests
         using var directory = new TestDirectory();
         await using var backend = new Backend(directory, set: set);
         await backend.StartAsync();
-        await using var zone = await InProcessZone.StartAsync([backend.WriteResources()], nodes: 1, reach: "*", hotReload: false);
+        await ReachesByRestartsAsync([backend.WriteResources()]);
+    }
+
+    private static async Task ReachesByRestartsAsync(IReadOnlyList<string> resources)
+    {
+        await using var zone = await InProcessZone.StartAsync(resources, nodes: 1, reach: "*", hotReload: false);
+        await zone.StartOtherResolverAsync(Near);
+        await zone.StartOtherResolverAsync(Far);
         var near = await zone.AddNodeAsync("near", Near);
         var far = await zone.AddNodeAsync("far", Far);
         foreach (var node in zone.Nodes)

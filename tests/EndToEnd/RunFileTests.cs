@@ -10,7 +10,7 @@ namespace SpegelDapr.EndToEnd;
 public sealed class RunFileTests
 {
     /// <summary>The ports that the run file names, the longest first so that none is taken for a part of another.</summary>
-    private static readonly string[] Ports = ["50500", "50510", "50520", "3500", "3510", "3520", "5010", "5020", "9091", "9092", "9093"];
+    private static readonly string[] Ports = ["50500", "50510", "50520", "3500", "3510", "3520", "5020", "9091", "9092", "9093"];
 
     private static readonly string Cli = Path.Combine(AppContext.BaseDirectory, "spegel-dapr.dll");
 

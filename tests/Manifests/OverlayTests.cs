@@ -26,7 +26,7 @@ public sealed class OverlayTests
     [
         "dapr.io/enabled", "dapr.io/app-id", "dapr.io/app-port", "dapr.io/config", "dapr.io/enable-metrics", "dapr.io/metrics-port", "dapr.io/log-level",
         "dapr.io/sidecar-cpu-request", "dapr.io/sidecar-cpu-limit", "dapr.io/sidecar-memory-request", "dapr.io/sidecar-memory-limit",
-        "dapr.io/block-shutdown-duration", "dapr.io/sidecar-liveness-probe-delay-seconds", "dapr.io/sidecar-liveness-probe-threshold", Placement, Scheduler,
+        "dapr.io/block-shutdown-duration", Placement, Scheduler,
     ];
 
     private static readonly string[] Names = [.. Directory.GetDirectories(Checkout.Path("k8s/overlays")).Select(directory => $"overlays/{Path.GetFileName(directory)}").Order()];
@@ -164,7 +164,8 @@ public sealed class OverlayTests
             var zone = Assert.Single(ZonesOf(pod.Spec));
             var isNode = pod.Metadata.Labels[Component] == "node";
             Assert.Equal(isNode ? DaprNames.Discovery(zone) : DaprNames.Resolver(zone), annotations["dapr.io/app-id"]);
-            Assert.Equal(isNode ? "5010" : "5020", annotations["dapr.io/app-port"]);
+            // Nobody may reach discovery through its sidecar.
+            Assert.Equal(isNode ? null : "5020", annotations.GetValueOrDefault("dapr.io/app-port"));
             Assert.Equal(isNode ? ["discovery", "blob"] : ["resolver"], pod.Spec.Containers.Select(container => container.Name));
             Assert.EndsWith("-" + zone, name, StringComparison.Ordinal);
             Assert.DoesNotContain(pod.Spec.Containers.SelectMany(container => container.Ports ?? []), port => port.ContainerPort is 3500 or 3501 or 9090 or 50001 or SidecarPort);
@@ -189,9 +190,9 @@ public sealed class OverlayTests
             Assert.Equal(("deny", "deny"), (control.DefaultAction, policy.DefaultAction));
             Assert.Equal((nodes.Spec.Template.Metadata.Annotations["dapr.io/app-id"], nodes.Metadata.NamespaceProperty), (policy.AppId, policy.Namespace));
             Assert.NotEmpty(policy.Operations);
-            // Sidecars without access control of their own have this trust domain.
-            Assert.Null(ConfigurationOf(nodes.Spec.Template).AccessControl);
-            Assert.Equal("public", policy.TrustDomain);
+            var ofNodes = ConfigurationOf(nodes.Spec.Template).AccessControl!;
+            Assert.Equal(("deny", policy.TrustDomain), (ofNodes.DefaultAction, ofNodes.TrustDomain));
+            Assert.Empty(ofNodes.Policies ?? []);
         }
 
         // There would be a series for each path, and so for each node and digest.

@@ -2,13 +2,15 @@ using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using SpegelDapr.Blob.Holders;
 using SpegelDapr.Blob.Mirror;
+using SpegelDapr.Discovery.Hearing;
 using SpegelDapr.Resolver.Nodes;
 using SpegelDapr.Resolver.Subscribing;
 
 namespace SpegelDapr.Unit;
 
 /// <summary>Keeps what is logged.</summary>
-internal sealed class CollectingLogger : ILogger<NodeWatch>, ILogger<LostNodes>, ILogger<ResolverClient>, ILogger<MirrorAddressWatch>, ILogger<Resubscription>
+internal sealed class CollectingLogger
+    : ILogger<NodeWatch>, ILogger<LostNodes>, ILogger<ResolverClient>, ILogger<MirrorAddressWatch>, ILogger<Resubscription>, ILogger<HearingCheck>
 {
     private readonly ConcurrentQueue<(LogLevel Level, string Message)> _lines = new();
 

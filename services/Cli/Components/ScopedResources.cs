@@ -72,14 +72,14 @@ internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
         }
 
         Scope(component, apps);
-        if (TopicScopes.Of(name, zones) is not { Count: > 0 } scopes)
+        if (name != DaprNames.LayerEvents)
         {
             return;
         }
 
         var settings = Settings(component) ?? throw new UserErrorException($"{file}: {name} has no spec with a list as its metadata.");
         settings.Style = SequenceStyle.Block;
-        foreach (var (key, value) in scopes)
+        foreach (var (key, value) in TopicScopes.Of(zones))
         {
             foreach (var other in settings.Where(setting => setting is YamlMappingNode map && Text(map, "name") == key).ToList())
             {
@@ -109,7 +109,7 @@ internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
     /// <summary>Who uses a component; nobody uses one that is not ours.</summary>
     private List<string> Apps(string component) => component switch
     {
-        DaprNames.LayerEvents or DaprNames.LayerSync => [.. zones.SelectMany(zone => new[] { zone.Discovery, zone.Resolver })],
+        DaprNames.LayerEvents => [.. zones.SelectMany(zone => new[] { zone.Discovery, zone.Resolver })],
         DaprNames.HolderStore => [.. zones.Select(zone => zone.Resolver)],
         _ => [],
     };

@@ -129,8 +129,8 @@ internal sealed class DemoCluster : IAsyncDisposable
     private async Task StartNodeAsync(string name, Location location, DirectoryInfo scratch, Uri registry, CancellationToken cancellationToken)
     {
         var layout = OciLayout.OpenOrCreate(Path.Combine(scratch.FullName, name));
-        var (app, mirror) = (FreePorts.Next(), Loopback(FreePorts.Next()));
-        var sidecar = await StartSidecarAsync(DaprNames.Discovery(location.Zone), app, cancellationToken);
+        var mirror = Loopback(FreePorts.Next());
+        var sidecar = await StartSidecarAsync(DaprNames.Discovery(location.Zone), appPort: null, cancellationToken);
         var node = new Dictionary<string, string?>
         {
             ["Node:Name"] = name,
@@ -142,7 +142,6 @@ internal sealed class DemoCluster : IAsyncDisposable
         await StartAsync(
             DiscoveryService.Create(Arguments, Configure(sidecar, new(node)
             {
-                ["App:Url"] = Loopback(app),
                 ["Discovery:Source"] = "oci-layout",
                 ["OciLayout:Path"] = layout.Path,
             })),
@@ -151,7 +150,7 @@ internal sealed class DemoCluster : IAsyncDisposable
         _nodes.Add(new DemoNode(identity, layout, new Uri(sidecar.HttpEndpoint), registry));
     }
 
-    private Task<Sidecar> StartSidecarAsync(string appId, int appPort, CancellationToken cancellationToken) =>
+    private Task<Sidecar> StartSidecarAsync(string appId, int? appPort, CancellationToken cancellationToken) =>
         _dapr.StartAsync(new AppSpec(appId) { AppPort = appPort, ResourcesPaths = Components }, cancellationToken);
 
     private async Task StartAsync(WebApplication app, CancellationToken cancellationToken)

@@ -1,13 +1,14 @@
 using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
 using SpegelDapr.Discovery.Content;
+using SpegelDapr.Discovery.Hearing;
 using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Discovery.Publishing;
 
 /// <summary>
-/// Announces the node's content: a snapshot at the start and whenever a resolver asks, changes in between, heartbeats, and a leaving at
-/// the end. One loop sends everything, in the order of the sequence.
+/// Announces the node's content: a snapshot at the start, once a day and whenever resolvers lack something, changes in between, heartbeats, and a
+/// leaving at the end. One loop sends everything, in the order of the sequence.
 /// </summary>
 internal sealed partial class Announcer : BackgroundService
 {
@@ -15,15 +16,13 @@ internal sealed partial class Announcer : BackgroundService
     private static readonly TimeSpan QuietTime = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan LongestBatch = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Snapshots that resolvers ask for start at least this long after the one before, so that many resolvers are answered with one.</summary>
-    private static readonly TimeSpan SnapshotInterval = TimeSpan.FromSeconds(1);
-
     /// <summary>How long the leaving may take. A sidecar that ends with its pod waits as long.</summary>
     public static readonly TimeSpan LeavingBudget = TimeSpan.FromSeconds(2);
 
     private readonly IContentSource _source;
     private readonly HeldContent _held;
     private readonly EventPublisher _publisher;
+    private readonly HearingCheck _hearing;
     private readonly TimeProvider _time;
     private readonly ILogger<Announcer> _logger;
     private readonly NodeIdentity _node;
@@ -33,6 +32,7 @@ internal sealed partial class Announcer : BackgroundService
     /// <summary>The sequence of the last snapshot or delta; each event's content is its own and is sent until it is taken, so no number is used twice.</summary>
     private long _sequence;
     private long _lastSnapshot;
+    private TimeSpan _snapshotAge;
     private long _lastHeartbeat;
     private volatile bool _snapshotWanted;
 
@@ -40,13 +40,14 @@ internal sealed partial class Announcer : BackgroundService
         IContentSource source,
         HeldContent held,
         EventPublisher publisher,
+        HearingCheck hearing,
         DiscoveryMetrics metrics,
         IOptions<NodeOptions> node,
         IOptions<DiscoveryOptions> options,
         TimeProvider time,
         ILogger<Announcer> logger)
     {
-        (_source, _held, _publisher, _time, _logger) = (source, held, publisher, time, logger);
+        (_source, _held, _publisher, _hearing, _time, _logger) = (source, held, publisher, hearing, time, logger);
         (_node, _heartbeatInterval, _wake) = (node.Value.Identity, options.Value.HeartbeatInterval, new WakeSignal(time));
         Epoch = time.GetUtcNow().ToUnixTimeMilliseconds();
         metrics.Observe(held, () => source.IsReadable);
@@ -55,23 +56,14 @@ internal sealed partial class Announcer : BackgroundService
     /// <summary>The epoch of all that is announced: when this discovery started.</summary>
     public long Epoch { get; }
 
-    /// <summary>Has a snapshot sent when a resolver asks for this node's, at this epoch; other requests are for others, or old.</summary>
-    public void Answer(SyncRequest request)
-    {
-        if (request.Node == _node.Name && request.Epoch == Epoch)
-        {
-            _snapshotWanted = true;
-            _wake.Set();
-        }
-    }
-
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var watching = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
         var watch = _source.WatchAsync(Apply, watching.Token);
+        var hearing = _hearing.RunAsync(WantSnapshot, watching.Token);
         try
         {
-            await await Task.WhenAny(watch, AnnounceAsync(watching.Token));
+            await await Task.WhenAny(watch, hearing, AnnounceAsync(watching.Token));
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
@@ -80,7 +72,7 @@ internal sealed partial class Announcer : BackgroundService
         finally
         {
             await watching.CancelAsync();
-            await watch.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.WhenAll(watch, hearing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
@@ -90,6 +82,12 @@ internal sealed partial class Announcer : BackgroundService
         {
             _wake.Set();
         }
+    }
+
+    private void WantSnapshot()
+    {
+        _snapshotWanted = true;
+        _wake.Set();
     }
 
     private async Task AnnounceAsync(CancellationToken cancellationToken)
@@ -109,7 +107,7 @@ internal sealed partial class Announcer : BackgroundService
             }
 
             await SendChangesAsync(cancellationToken);
-            if (_snapshotWanted && _time.GetElapsedTime(_lastSnapshot) >= SnapshotInterval)
+            if (_snapshotWanted || _time.GetElapsedTime(_lastSnapshot) >= _snapshotAge)
             {
                 await SendSnapshotAsync(cancellationToken);
             }
@@ -117,17 +115,17 @@ internal sealed partial class Announcer : BackgroundService
             if (_time.GetElapsedTime(_lastHeartbeat) >= _heartbeatInterval)
             {
                 _lastHeartbeat = _time.GetTimestamp();
-                await _publisher.PublishAsync(new HeartbeatEvent { Node = _node, Epoch = Epoch, Sequence = _sequence, Summary = _held.TakenSummary }, cancellationToken);
+                var heartbeat = new HeartbeatEvent { Node = _node, Epoch = Epoch, Sequence = _sequence, Summary = _held.TakenSummary };
+                await _publisher.PublishAsync(heartbeat, cancellationToken);
+                _hearing.Ask(heartbeat);
             }
         }
     }
 
     private TimeSpan UntilNextDue()
     {
-        var heartbeat = _heartbeatInterval - _time.GetElapsedTime(_lastHeartbeat);
-        var snapshot = _snapshotWanted ? SnapshotInterval - _time.GetElapsedTime(_lastSnapshot) : heartbeat;
-        var due = snapshot < heartbeat ? snapshot : heartbeat;
-        return due > TimeSpan.Zero ? due : TimeSpan.Zero;
+        var due = _heartbeatInterval - _time.GetElapsedTime(_lastHeartbeat);
+        return due > TimeSpan.Zero && !_snapshotWanted ? due : TimeSpan.Zero;
     }
 
     /// <summary>Waits for the changes that follow closely.</summary>
@@ -170,6 +168,9 @@ internal sealed partial class Announcer : BackgroundService
     {
         _snapshotWanted = false;
         _lastSnapshot = _time.GetTimestamp();
+
+        // Nodes that were repaired together, after their store was lost, are not to repeat all together.
+        _snapshotAge = SnapshotEvent.MostAge * (1 - (Random.Shared.NextDouble() / 4));
         var keys = _held.TakeAll();
         _sequence++;
         IReadOnlyList<IReadOnlyList<HeldKey>> chunks = [.. KeyChunks.Of(keys, held => held).DefaultIfEmpty([])];

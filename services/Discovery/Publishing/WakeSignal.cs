@@ -8,12 +8,12 @@ internal sealed class WakeSignal(TimeProvider time)
     /// <summary>Wakes the one that waits, now or when it next does.</summary>
     public void Set() => Volatile.Read(ref _set).TrySetResult();
 
-    /// <summary>Waits until it is set, at most <paramref name="timeout"/>; returns whether it was.</summary>
+    /// <summary>Waits until it is set, at most <paramref name="timeout"/>, which may be infinite; returns whether it was.</summary>
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
     public async Task<bool> WaitAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
         var set = Volatile.Read(ref _set).Task;
-        if (timeout > TimeSpan.Zero)
+        if (timeout != TimeSpan.Zero)
         {
             await set.WaitAsync(timeout, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }

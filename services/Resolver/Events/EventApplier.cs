@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
+using SpegelDapr.Resolver.Hearing;
 using SpegelDapr.Resolver.Holders;
 using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Store;
@@ -26,7 +27,7 @@ internal enum EventOutcome
 internal sealed class EventApplier(
     LeaseBook leases,
     HolderWriter holders,
-    SnapshotRequests snapshots,
+    SnapshotWishes wishes,
     IOptions<ResolverOptions> options,
     TimeProvider time)
 {
@@ -44,8 +45,8 @@ internal sealed class EventApplier(
         switch (layerEvent)
         {
             case HeartbeatEvent heartbeat:
-                var renewed = await UpdateAsync(heartbeat, lease => lease, cancellation);
-                await snapshots.CompareAsync(heartbeat, renewed, isKnownEpoch, cancellation);
+                await UpdateAsync(heartbeat, lease => lease.Hear(heartbeat, time.GetUtcNow()), cancellation);
+                await wishes.CompareAsync(heartbeat, known, cancellation);
                 return EventOutcome.Applied;
 
             case LeavingEvent:
@@ -62,8 +63,7 @@ internal sealed class EventApplier(
 
             case DeltaEvent delta:
                 await WriteAsync(delta, isKnownEpoch, Entries(delta, delta.Removed, delta.Added), cancellation);
-                var lease = await UpdateAsync(delta, lease => lease.Apply(delta), cancellation);
-                await snapshots.CompareAsync(delta, lease, cancellation);
+                await UpdateAsync(delta, lease => lease.Apply(delta), cancellation);
                 return EventOutcome.Applied;
 
             default:

@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grpc.Core;
 using SpegelDapr.Contracts;
+using SpegelDapr.Resolver.Hearing;
 using SpegelDapr.Resolver.Store;
 using SpegelDapr.Resolver.Subscribing;
 using SpegelDapr.ServiceDefaults;
@@ -11,7 +12,7 @@ using SpegelDapr.ServiceDefaults;
 namespace SpegelDapr.Resolver.Events;
 
 /// <summary>
-/// Subscribes to the topics of the locations in reach and answers their events. Each location has a route of its own, so that Dapr and not
+/// Subscribes to the topics of the locations in reach, and that of wishes, and answers the events. Each location has a route of its own, so that Dapr and not
 /// the event says which topic it came on.
 /// </summary>
 internal sealed partial class EventEndpoint(
@@ -19,6 +20,7 @@ internal sealed partial class EventEndpoint(
     EventApplier applier,
     ISidecar sidecar,
     SilenceWatch silence,
+    WishEndpoint wishes,
     ResolverMetrics metrics,
     TimeProvider time,
     ILogger<EventEndpoint> logger)
@@ -62,6 +64,7 @@ internal sealed partial class EventEndpoint(
             .Where(location => !declared.Contains(LayerTopics.Events(location)))
             .Select(location => new Subscription(
                 DaprNames.LayerEvents, LayerTopics.Events(location), LayerTopics.EventPath(location.Region, location.Zone)))
+            .Concat(wishes.Subscriptions)
             .ToArray();
         await context.Response.WriteAsJsonAsync(
             subscriptions, SubscriptionJson.Default.SubscriptionArray, cancellationToken: context.RequestAborted);

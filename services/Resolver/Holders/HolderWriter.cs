@@ -11,7 +11,7 @@ namespace SpegelDapr.Resolver.Holders;
 /// </summary>
 internal sealed class HolderWriter
 {
-    /// <summary>How long the store keeps a document that nobody writes. Each node repeats all it holds within <see cref="Events.SnapshotRequests.MostAge"/>.</summary>
+    /// <summary>How long the store keeps a document that nobody writes. Each node repeats all it holds within <see cref="SnapshotEvent.MostAge"/>.</summary>
     public static readonly TimeSpan DocumentTimeToLive = TimeSpan.FromDays(3);
 
     /// <summary>The most entries that are written at once.</summary>

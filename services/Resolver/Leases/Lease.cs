@@ -37,9 +37,19 @@ internal sealed record Lease(NodeIdentity Node, long Epoch, DateTimeOffset Expir
     /// <summary>The newest snapshot of which some chunks are missing.</summary>
     public SnapshotProgress? Snapshot { get; init; }
 
+    /// <summary>What the node has claimed in heartbeats since its last complete snapshot, when it was more than had been applied.</summary>
+    public Claim? Claim { get; init; }
+
+    /// <summary>Whether a resolver of another zone lacks something, so that a snapshot is wanted.</summary>
+    public bool IsWanted { get; init; }
+
     /// <summary>Whether so many deltas are ahead that some have been forgotten.</summary>
     [JsonIgnore]
     public bool IsFarAhead => Ahead.Count == MostAhead;
+
+    /// <summary>Whether less has been applied than the node has claimed.</summary>
+    [JsonIgnore]
+    public bool IsIncomplete => Claim?.Sequence > Applied;
 
     /// <summary>Whether the node counts as alive.</summary>
     public bool IsAlive(DateTimeOffset now) => !Left && now < ExpiresAt;
@@ -56,11 +66,40 @@ internal sealed record Lease(NodeIdentity Node, long Epoch, DateTimeOffset Expir
         _ => false,
     };
 
+    /// <summary>
+    /// How this compares with what the node says, which may overtake its events. Something is missing, and not late, when a heartbeat has been heard that
+    /// claims it, and it has not come <paramref name="grace"/> later.
+    /// </summary>
+    public Heard Compare(long epoch, long sequence, ContentSummary summary, DateTimeOffset now, TimeSpan grace) => Epoch.CompareTo(epoch) switch
+    {
+        < 0 => Heard.Unknown,
+
+        // Until the later start is forgotten, nothing that the earlier one says is taken.
+        > 0 => Heard.Matches,
+        _ when IsWanted || IsFarAhead || (IsIncomplete && now - Claim!.Since >= grace) => Heard.Differs,
+        _ when sequence > Applied => Heard.Behind,
+        _ when sequence == Applied && summary != Summary => Heard.Differs,
+        _ => Heard.Matches,
+    };
+
+    /// <summary>Whether only a wish for a snapshot brings one: nothing is missing here, and none has come since.</summary>
+    public bool NeedsWish(SnapshotWish wish) => wish.Epoch == Epoch && !IsWanted && !IsIncomplete && BasedAt < wish.At;
+
     /// <summary>The lease after a sign of life; it never becomes shorter.</summary>
     public Lease Renew(NodeIdentity node, DateTimeOffset expiresAt) => this with { Node = node, ExpiresAt = expiresAt > ExpiresAt ? expiresAt : ExpiresAt };
 
     /// <summary>The lease after somebody else has found that the node is lost. The node's next sign of life renews it, and nothing has to be sent again.</summary>
     public Lease End(DateTimeOffset now) => ExpiresAt > now ? this with { ExpiresAt = now } : this;
+
+    /// <summary>The lease after a heartbeat.</summary>
+    public Lease Hear(HeartbeatEvent heartbeat, DateTimeOffset now) => heartbeat.Sequence <= Applied
+        ? this
+        : this with
+        {
+            Claim = IsIncomplete
+                ? Claim! with { Sequence = Math.Max(Claim.Sequence, heartbeat.Sequence) }
+                : new Claim(heartbeat.Sequence, now),
+        };
 
     /// <summary>The lease after a delta has been applied.</summary>
     public Lease Apply(DeltaEvent delta)
@@ -84,7 +123,16 @@ internal sealed record Lease(NodeIdentity Node, long Epoch, DateTimeOffset Expir
 
         var progress = (Snapshot?.Sequence == chunk.Sequence ? Snapshot : new SnapshotProgress(chunk.Sequence, chunk.Chunks)).Add(chunk);
         return progress.IsComplete
-            ? (this with { Base = chunk.Sequence, BasedAt = now, Applied = chunk.Sequence, Summary = progress.Summary, Snapshot = null }).Advance()
+            ? (this with
+            {
+                Base = chunk.Sequence,
+                BasedAt = now,
+                Applied = chunk.Sequence,
+                Summary = progress.Summary,
+                Snapshot = null,
+                Claim = null,
+                IsWanted = false,
+            }).Advance()
             : this with { Snapshot = progress };
     }
 
@@ -102,6 +150,11 @@ internal sealed record Lease(NodeIdentity Node, long Epoch, DateTimeOffset Expir
         return this with { Applied = applied, Summary = summary, Ahead = [.. ahead.Skip(next).TakeLast(MostAhead)] };
     }
 }
+
+/// <summary>What a node has claimed to have said.</summary>
+/// <param name="Sequence">The greatest sequence.</param>
+/// <param name="Since">Since when it has been more than was applied.</param>
+internal sealed record Claim(long Sequence, DateTimeOffset Since);
 
 /// <summary>A delta that has been applied.</summary>
 /// <param name="Sequence">Its sequence.</param>

@@ -31,6 +31,9 @@ internal sealed class Backend(TestDirectory directory, Machine? on = null, strin
     /// <summary>The resources of the set that needs no server, for apps whose sidecars are in one process.</summary>
     public static IReadOnlyList<string> InMemoryResources { get; } = [Checkout.Path("components/in-memory"), Checkout.Path("components/common")];
 
+    /// <summary>Where the Redis server answers, as host:port.</summary>
+    public string RedisAddress => $"{_machine.Address}:{_redis.Port}";
+
     public Task StartAsync() => Task.WhenAll(_redis.StartAsync(), _rabbitMq?.StartAsync() ?? Task.CompletedTask);
 
     /// <summary>Has the message broker die. On Redis the state goes with it.</summary>

@@ -63,13 +63,12 @@ internal sealed class Cluster : IAsyncDisposable
     }
 
     /// <summary>A sidecar as a process of its own.</summary>
-    public ServiceProcess Sidecar(string name, string appId, Machine machine, int appPort, int httpPort, int grpcPort, string appAddress = "127.0.0.1")
+    public ServiceProcess Sidecar(string name, string appId, Machine machine, int? appPort, int httpPort, int grpcPort, string appAddress = "127.0.0.1")
     {
         IReadOnlyList<string> flags =
         [
             "--app-id", appId,
-            "--app-port", appPort.ToString(CultureInfo.InvariantCulture),
-            "--app-channel-address", appAddress,
+            .. appPort is { } port ? ["--app-port", port.ToString(CultureInfo.InvariantCulture), "--app-channel-address", appAddress] : Array.Empty<string>(),
             "--dapr-http-port", httpPort.ToString(CultureInfo.InvariantCulture),
             "--dapr-grpc-port", grpcPort.ToString(CultureInfo.InvariantCulture),
             "--resources-path", _resources,

@@ -36,6 +36,7 @@ internal sealed class InProcessZone : IAsyncDisposable
     private readonly HttpClient _sidecar = new();
     private readonly List<SupervisedSidecar> _sidecars = [];
     private readonly List<InProcessService> _resolvers = [];
+    private readonly List<InProcessService> _otherResolvers = [];
     private readonly List<InProcessNode> _nodes = [];
     private readonly string? _reach;
     private readonly bool _hotReload;
@@ -62,7 +63,7 @@ internal sealed class InProcessZone : IAsyncDisposable
             zone._sidecar.BaseAddress = new Uri(asker.HttpEndpoint);
             for (var i = 0; i < 2; i++)
             {
-                zone._resolvers.Add(await zone.CreateResolverAsync());
+                zone._resolvers.Add(await zone.CreateResolverAsync(Location, zone._reach ?? Location.ToString()));
             }
 
             await zone.StartResolversAsync();
@@ -100,6 +101,14 @@ internal sealed class InProcessZone : IAsyncDisposable
     public Task StartResolversAsync() => Task.WhenAll(_resolvers.Select(resolver => resolver.StartAsync()));
 
     public Task StopResolversAsync() => Task.WhenAll(_resolvers.Select(resolver => resolver.StopAsync()));
+
+    /// <summary>Starts the resolver of another zone, which reaches that zone alone.</summary>
+    public async Task StartOtherResolverAsync(Location location)
+    {
+        var resolver = await CreateResolverAsync(location, location.ToString());
+        _otherResolvers.Add(resolver);
+        await resolver.StartAsync();
+    }
 
     /// <summary>Adds a node, here or elsewhere. Its discovery does not run yet.</summary>
     /// <param name="name">Its name.</param>
@@ -139,6 +148,9 @@ internal sealed class InProcessZone : IAsyncDisposable
         }
     }
 
+    /// <summary>Has all sidecars exit, to be started again.</summary>
+    public Task RestartSidecarsAsync() => Task.WhenAll(_sidecars.Select(sidecar => sidecar.RestartAsync()));
+
     /// <summary>Has the store forget what it knows of a node, as when one of its documents is evicted.</summary>
     public Task LoseLeaseAsync(InProcessNode node) => DeleteAsync([LeaseKey(node)]);
 
@@ -151,7 +163,7 @@ internal sealed class InProcessZone : IAsyncDisposable
     {
         try
         {
-            await Task.WhenAll(_nodes.Select(node => node.Discovery).Concat(_resolvers).Select(service => service.StopAsync()));
+            await Task.WhenAll(_nodes.Select(node => node.Discovery).Concat(_resolvers).Concat(_otherResolvers).Select(service => service.StopAsync()));
             await Task.WhenAll(_sidecars.Select(sidecar => sidecar.DisposeAsync().AsTask()));
             await _dapr.DisposeAsync();
         }
@@ -172,8 +184,9 @@ internal sealed class InProcessZone : IAsyncDisposable
         response.EnsureSuccessStatusCode();
     }
 
-    private Task<InProcessService> CreateResolverAsync() => CreateServiceAsync(
-        DaprNames.Resolver(Location.Zone),
+    private Task<InProcessService> CreateResolverAsync(Location location, string reach) => CreateServiceAsync(
+        DaprNames.Resolver(location.Zone),
+        FreePorts.Next(),
         configure =>
         {
             var resolver = ResolverService.Create([], configure);
@@ -182,9 +195,9 @@ internal sealed class InProcessZone : IAsyncDisposable
         },
         new()
         {
-            ["Resolver:Region"] = Location.Region,
-            ["Resolver:Zone"] = Location.Zone,
-            ["Resolver:Reach:0"] = _reach ?? Location.ToString(),
+            ["Resolver:Region"] = location.Region,
+            ["Resolver:Zone"] = location.Zone,
+            ["Resolver:Reach:0"] = reach,
             ["Resolver:LeaseDuration"] = LeaseDuration.ToString(),
             ["Resolver:CacheDuration"] = CacheDuration.ToString(),
         });
@@ -194,6 +207,7 @@ internal sealed class InProcessZone : IAsyncDisposable
         var layout = OciLayout.OpenOrCreate(_directory.Sub(name));
         var discovery = await CreateServiceAsync(
             DaprNames.Discovery(location.Zone),
+            appPort: null,
             configure => DiscoveryService.Create([], builder =>
             {
                 configure(builder);
@@ -220,12 +234,11 @@ internal sealed class InProcessZone : IAsyncDisposable
     }
 
     private async Task<InProcessService> CreateServiceAsync(
-        string appId, Func<Action<WebApplicationBuilder>, WebApplication> create, Dictionary<string, string?> settings)
+        string appId, int? appPort, Func<Action<WebApplicationBuilder>, WebApplication> create, Dictionary<string, string?> settings)
     {
-        var port = FreePorts.Next();
-        var sidecar = await SupervisedSidecar.StartAsync(_dapr, new AppSpec(appId) { AppPort = port, ResourcesPaths = _resources, ConfigPath = _hotReload ? null : WithoutHotReload() });
+        var sidecar = await SupervisedSidecar.StartAsync(_dapr, new AppSpec(appId) { AppPort = appPort, ResourcesPaths = _resources, ConfigPath = _hotReload ? null : WithoutHotReload() });
         _sidecars.Add(sidecar);
-        settings["App:Url"] = $"http://127.0.0.1:{port}";
+        settings["App:Url"] = appPort is null ? null : $"http://127.0.0.1:{appPort}";
         settings["Telemetry:Url"] = $"http://127.0.0.1:{FreePorts.Next()}";
         settings["DAPR_HTTP_PORT"] = sidecar.HttpPort.ToString(CultureInfo.InvariantCulture);
         settings["DAPR_GRPC_PORT"] = sidecar.GrpcPort.ToString(CultureInfo.InvariantCulture);

@@ -16,7 +16,6 @@ internal sealed class Node : IAsyncDisposable
     public Node(string name, Location location, Machine machine, Cluster cluster)
     {
         var directory = cluster.Directory.Sub(name);
-        var app = machine.NextPort();
         var daprHttp = machine.NextPort();
         var daprGrpc = machine.NextPort();
         var discoveryTelemetry = machine.NextPort();
@@ -37,10 +36,9 @@ internal sealed class Node : IAsyncDisposable
             ["DAPR_HTTP_PORT"] = Text(daprHttp),
             ["DAPR_GRPC_PORT"] = Text(daprGrpc),
         };
-        Sidecar = cluster.Sidecar($"{name}-sidecar", DaprNames.Discovery(location.Zone), machine, app, daprHttp, daprGrpc);
+        Sidecar = cluster.Sidecar($"{name}-sidecar", DaprNames.Discovery(location.Zone), machine, appPort: null, daprHttp, daprGrpc);
         Discovery = ServiceProcess.Of("discovery", directory, "SpegelDapr.Discovery", [], new Dictionary<string, string>(node)
         {
-            ["App__Url"] = $"http://127.0.0.1:{app}",
             ["Telemetry__Url"] = $"http://127.0.0.1:{discoveryTelemetry}",
             ["Discovery__Source"] = "containerd",
             ["Discovery__HeartbeatInterval"] = Cluster.HeartbeatInterval.ToString(),

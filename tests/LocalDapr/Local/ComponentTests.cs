@@ -70,8 +70,8 @@ public sealed class ComponentTests : IDisposable
         var resources = new Resources.ResourceFiles(Microsoft.Extensions.Logging.Abstractions.NullLogger<Resources.ResourceFiles>.Instance)
             .Read([Checkout.Path($"components/{set}"), Checkout.Path("components/common")], "app");
 
-        Assert.Equal(["holder-store", "layer-events", "layer-sync"], resources.Components.Select(component => component.Name));
-        Assert.Equal(["layer-events", "layer-sync"], resources.InboundRetries.Keys.Order());
+        Assert.Equal(["holder-store", "layer-events"], resources.Components.Select(component => component.Name));
+        Assert.Equal(["layer-events"], resources.InboundRetries.Keys.Order());
     }
 
     private static async Task<string> FailAsync(Component component)

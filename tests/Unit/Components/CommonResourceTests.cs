@@ -7,8 +7,8 @@ namespace SpegelDapr.Unit.Components;
 public sealed class CommonResourceTests
 {
     private readonly YamlMappingNode _resiliency = ComponentSets.Read("common/resiliency.yaml");
-    private readonly YamlMappingNode _accessControl =
-        (YamlMappingNode)ComponentSets.ReadAll("configuration.yaml")[0].At("spec", "accessControl")!;
+    private readonly IReadOnlyList<YamlMappingNode> _accessControl =
+        [.. ComponentSets.ReadAll("configuration.yaml").Select(configuration => (YamlMappingNode)configuration.At("spec", "accessControl")!)];
 
     [Theory]
     [InlineData("timeouts")]
@@ -23,12 +23,10 @@ public sealed class CommonResourceTests
         Assert.Null(_resiliency.At("spec", "targets", "apps"));
     }
 
-    [Theory]
-    [InlineData(DaprNames.LayerEvents)]
-    [InlineData(DaprNames.LayerSync)]
-    public void An_event_is_delivered_until_it_is_taken(string component)
+    [Fact]
+    public void An_event_is_delivered_until_it_is_taken()
     {
-        var inbound = _resiliency.At("spec", "targets", "components", component, "inbound")!;
+        var inbound = _resiliency.At("spec", "targets", "components", DaprNames.LayerEvents, "inbound")!;
 
         Assert.Equal("-1", _resiliency.Text("spec", "policies", "retries", inbound.Text("retry")!, "maxRetries"));
         Assert.Null(inbound.At("timeout"));
@@ -50,21 +48,25 @@ public sealed class CommonResourceTests
     }
 
     [Fact]
-    public void Discovery_and_blob_may_call_what_blob_calls_and_nothing_else()
+    public void Discovery_and_blob_may_call_what_they_call_and_nothing_else()
     {
-        var policy = Assert.Single((YamlSequenceNode)_accessControl.At("policies")!);
+        var (resolver, node) = (_accessControl[0], _accessControl[1]);
+        var policy = Assert.Single((YamlSequenceNode)resolver.At("policies")!);
         var operations = ((YamlSequenceNode)policy.At("operations")!).Select(operation =>
             $"{operation.Text("action")} {Assert.Single((YamlSequenceNode)operation.At("httpVerb")!)} {operation.Text("name")}");
 
-        Assert.Equal(("deny", "deny"), (_accessControl.Text("defaultAction"), policy.Text("defaultAction")));
+        Assert.Equal(("deny", "deny"), (resolver.Text("defaultAction"), policy.Text("defaultAction")));
         Assert.Equal(
             [
                 $"allow POST /{ResolveRequest.Method}",
+                $"allow POST /{HearingRequest.Method}",
                 $"allow POST /{FollowRequest.Method}",
                 "allow GET /v1/nodes/**",
                 "allow GET /v1/in-flight/**",
             ],
             operations);
+        Assert.Equal(("deny", policy.Text("trustDomain")), (node.Text("defaultAction"), node.Text("trustDomain")));
+        Assert.Null(node.At("policies"));
         var claim = new PeerClaim(Location.Parse("eu/a"), NodeName.Parse("node"));
         Assert.StartsWith("v1/nodes/", NodeAnswer.Method(claim), StringComparison.Ordinal);
         Assert.StartsWith("v1/in-flight/", InFlightAnswer.Method(claim.Location, Digest.OfSha256([1])), StringComparison.Ordinal);

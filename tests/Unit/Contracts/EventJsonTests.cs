@@ -69,7 +69,7 @@ public class EventJsonTests
     public void An_event_of_another_type_is_refused(string? type)
     {
         Assert.Throws<JsonException>(() => Envelope(type, $$"""{"node":{{Node}},"epoch":1,"sequence":1}""").ToLayerEvent());
-        Assert.Throws<JsonException>(() => Envelope(type, """{"node":"node-a","epoch":1}""").ToSyncRequest());
+        Assert.Throws<JsonException>(() => Envelope(type, """{"node":"node-a","epoch":1,"at":"2026-01-05T00:00:00Z"}""").ToSnapshotWish());
     }
 
     [Property]

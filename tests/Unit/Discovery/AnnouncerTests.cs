@@ -7,6 +7,7 @@ using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
 using SpegelDapr.Discovery;
 using SpegelDapr.Discovery.Content;
+using SpegelDapr.Discovery.Hearing;
 using SpegelDapr.Discovery.Publishing;
 using SpegelDapr.ServiceDefaults;
 
@@ -19,16 +20,19 @@ public sealed class AnnouncerTests : IAsyncLifetime, IAsyncDisposable
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 5, 0, 0, 0, TimeSpan.Zero));
     private readonly ReportedSource _source = new();
     private readonly FailingSink _sink = new();
+    private readonly ScriptedQuestion _question = new();
     private readonly ServiceProvider _metrics = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly Announcer _announcer;
 
     public AnnouncerTests()
     {
         var metrics = new DiscoveryMetrics(_metrics.GetRequiredService<IMeterFactory>());
+        var options = Options.Create(new DiscoveryOptions { HeartbeatInterval = HeartbeatInterval });
         _announcer = new Announcer(
             _source,
             new HeldContent(),
             new EventPublisher(_sink, metrics, _time, NullLogger<EventPublisher>.Instance),
+            new HearingCheck(_question, metrics, options, _time, NullLogger<HearingCheck>.Instance),
             metrics,
             Options.Create(new NodeOptions
             {
@@ -37,7 +41,7 @@ public sealed class AnnouncerTests : IAsyncLifetime, IAsyncDisposable
                 Zone = Some.Node.Location.Zone,
                 Address = Some.Node.Address.ToString(),
             }),
-            Options.Create(new DiscoveryOptions { HeartbeatInterval = HeartbeatInterval }),
+            options,
             _time,
             NullLogger<Announcer>.Instance);
     }
@@ -157,30 +161,44 @@ public sealed class AnnouncerTests : IAsyncLifetime, IAsyncDisposable
     }
 
     [Fact]
-    public async Task Many_requests_for_a_snapshot_are_answered_with_one()
+    public async Task After_each_heartbeat_the_resolvers_are_asked_what_they_have_heard_of_it()
     {
-        await StartAsync(1);
+        await StartAsync(3);
 
-        for (var i = 0; i < 50; i++)
-        {
-            _announcer.Answer(new SyncRequest(Some.Node.Name, _announcer.Epoch));
-        }
+        await PassAsync(HeartbeatInterval);
+        await UntilAsync(() => !_question.Asked.IsEmpty);
 
-        Assert.Equal(2, Assert.IsType<SnapshotEvent>((await TakenAsync(2))[1]).Sequence);
-        await PassAsync(HeartbeatInterval / 2);
-        Assert.Equal(2, _sink.Taken.Count);
+        var heartbeat = Assert.IsType<HeartbeatEvent>(_sink.Taken[^1]);
+        Assert.Equal(
+            new HearingRequest(Some.Node.Name, Some.Node.Location, _announcer.Epoch, heartbeat.Sequence, heartbeat.Summary), _question.Asked.Single());
     }
 
     [Fact]
-    public async Task Requests_for_another_node_or_epoch_are_not_answered()
+    public async Task All_is_announced_again_when_what_was_heard_is_heard_no_more()
+    {
+        await StartAsync(1);
+        await PassAsync(HeartbeatInterval);
+        await UntilAsync(() => _question.Asked.Count == 1);
+        _question.Answer = Heard.Unknown;
+
+        await PassAsync(HeartbeatInterval);
+        await UntilAsync(() => _sink.Taken.OfType<SnapshotEvent>().Count() == 2);
+
+        Assert.Equal(2, _sink.Taken.OfType<SnapshotEvent>().Last().Sequence);
+        await PassAsync(HeartbeatInterval * 5);
+        Assert.Equal(2, _sink.Taken.OfType<SnapshotEvent>().Count());
+    }
+
+    [Fact]
+    public async Task All_is_announced_again_within_a_day_so_that_a_store_may_forget()
     {
         await StartAsync(1);
 
-        _announcer.Answer(new SyncRequest(NodeName.Parse("node-b"), _announcer.Epoch));
-        _announcer.Answer(new SyncRequest(Some.Node.Name, _announcer.Epoch - 1));
+        await PassAsync(SnapshotEvent.MostAge * 0.7, TimeSpan.FromMinutes(1));
+        Assert.Single(_sink.Taken.OfType<SnapshotEvent>());
+        await PassAsync(SnapshotEvent.MostAge * 0.31, TimeSpan.FromMinutes(1));
 
-        await PassAsync(HeartbeatInterval / 2);
-        Assert.Single(_sink.Taken);
+        await UntilAsync(() => _sink.Taken.OfType<SnapshotEvent>().Count() == 2);
     }
 
     [Fact]
@@ -286,11 +304,12 @@ public sealed class AnnouncerTests : IAsyncLifetime, IAsyncDisposable
         }
     }
 
-    private async Task PassAsync(TimeSpan span)
+    private async Task PassAsync(TimeSpan span, TimeSpan? step = null)
     {
-        for (var left = span; left > TimeSpan.Zero; left -= TimeSpan.FromMilliseconds(250))
+        var most = step ?? TimeSpan.FromMilliseconds(250);
+        for (var left = span; left > TimeSpan.Zero; left -= most)
         {
-            _time.Advance(left < TimeSpan.FromMilliseconds(250) ? left : TimeSpan.FromMilliseconds(250));
+            _time.Advance(left < most ? left : most);
             await Task.Delay(1);
         }
     }

@@ -1,9 +1,7 @@
 using System.Globalization;
 using System.Net;
-using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text;
-using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -23,7 +21,6 @@ public sealed class DiscoveryServiceTests : IDisposable
 
     public DiscoveryServiceTests() => _settings = new()
     {
-        ["App:Url"] = $"http://127.0.0.1:{FreePort()}",
         ["Telemetry:Url"] = $"http://127.0.0.1:{FreePort()}",
         ["DAPR_GRPC_PORT"] = $"{FreePort()}",
         ["DAPR_HTTP_PORT"] = $"{FreePort()}",
@@ -36,46 +33,26 @@ public sealed class DiscoveryServiceTests : IDisposable
     };
 
     [Fact]
-    public async Task Dapr_is_told_to_deliver_the_zones_requests_for_snapshots()
+    public async Task Nothing_but_telemetry_is_listened_for()
     {
         await using var app = await StartAsync();
-        using var client = Client("App:Url");
 
-        var subscriptions = await client.GetFromJsonAsync<JsonElement>("/dapr/subscribe");
-
-        Assert.Equal(
-            """[{"pubsubname":"layer-sync","topic":"layer-sync.eu.eu-1","route":"/layer-sync"}]""",
-            subscriptions.GetRawText());
-    }
-
-    [Theory]
-    [InlineData("""{"type":"dev.spegel-dapr.layers.sync.v1","data":{"node":"node-a","epoch":1}}""", "SUCCESS")]
-    [InlineData("""{"type":"dev.spegel-dapr.layers.sync.v2","data":{"node":"node-a","epoch":1}}""", "DROP")]
-    [InlineData("""{"type":"dev.spegel-dapr.layers.sync.v1","data":{"node":"NOT A NODE","epoch":1}}""", "DROP")]
-    [InlineData("""{"type":"dev.spegel-dapr.layers.sync.v1","data":"text"}""", "DROP")]
-    [InlineData("null", "DROP")]
-    [InlineData("{", "DROP")]
-    public async Task A_request_that_cannot_be_read_is_dropped(string body, string status)
-    {
-        await using var app = await StartAsync();
-        using var client = Client("App:Url");
-
-        using var response = await client.PostAsync(new Uri("/layer-sync", UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/cloudevents+json"));
-
-        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
-        Assert.Equal(status, (await response.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("status").GetString());
+        Assert.Equal([_settings["Telemetry:Url"]!], app.Urls);
+        using var client = Client("Telemetry:Url");
+        Assert.Equal(HttpStatusCode.NotFound, (await client.GetAsync(new Uri("/dapr/subscribe", UriKind.Relative))).StatusCode);
     }
 
     [Fact]
-    public async Task Nobody_but_the_sidecar_is_answered_when_there_is_a_token()
+    public async Task A_sidecar_without_an_app_port_lets_nobody_invoke_it()
     {
-        _settings["APP_API_TOKEN"] = "secret";
+        await using var dapr = await StartSidecarAsync();
+        var stranger = await dapr.StartAsync(new AppSpec("stranger"));
         await using var app = await StartAsync();
-        using var client = Client("App:Url");
+        using var client = new HttpClient { BaseAddress = new Uri(stranger.HttpEndpoint) };
 
-        Assert.Equal(HttpStatusCode.Unauthorized, (await client.GetAsync(new Uri("/dapr/subscribe", UriKind.Relative))).StatusCode);
-        client.DefaultRequestHeaders.Add("dapr-api-token", "secret");
-        Assert.Equal(HttpStatusCode.OK, (await client.GetAsync(new Uri("/dapr/subscribe", UriKind.Relative))).StatusCode);
+        using var answer = await client.GetAsync(new Uri($"/v1.0/invoke/{DaprNames.Discovery("eu-1")}/method/healthz", UriKind.Relative));
+
+        Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
     }
 
     [Fact]
@@ -232,7 +209,6 @@ public sealed class DiscoveryServiceTests : IDisposable
         var dapr = new LocalDaprHost();
         await dapr.StartAsync(new AppSpec(DaprNames.Discovery("eu-1"))
         {
-            AppPort = new Uri(_settings["App:Url"]!).Port,
             GrpcPort = int.Parse(_settings["DAPR_GRPC_PORT"]!, CultureInfo.InvariantCulture),
             ResourcesPaths = [Path.Combine(AppContext.BaseDirectory, "components", "in-memory")],
         });

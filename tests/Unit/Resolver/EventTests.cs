@@ -17,7 +17,7 @@ public sealed class EventTests : IDisposable
 
     private readonly FakeTimeProvider _time = new(DateTimeOffset.UnixEpoch.AddYears(50));
     private readonly MemoryHolderStore _store;
-    private readonly List<SyncRequest> _requests = [];
+    private readonly List<SnapshotWish> _wishes = [];
     private readonly List<LayerEvent> _sent = [];
     private readonly ResolverReplica _replica;
     private readonly SimulatedNode _node;
@@ -25,7 +25,7 @@ public sealed class EventTests : IDisposable
     public EventTests()
     {
         _store = new MemoryHolderStore(_time);
-        _replica = new ResolverReplica(_store, _time, _requests.Add);
+        _replica = new ResolverReplica(_store, _time);
         _node = new SimulatedNode("node-a", _time, _sent.Add);
     }
 
@@ -42,7 +42,7 @@ public sealed class EventTests : IDisposable
         _node.Lose(Layer);
         await DeliverAllAsync();
         Assert.Empty(await HoldersAsync(Layer));
-        Assert.Empty(_requests);
+        Assert.Equal(Heard.Matches, await AskAsync());
     }
 
     [Fact]
@@ -107,7 +107,7 @@ public sealed class EventTests : IDisposable
     [Fact]
     public async Task What_is_written_late_from_an_earlier_epoch_replaces_nothing_where_its_lease_is_still_remembered()
     {
-        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        using var other = new ResolverReplica(_store, _time);
         await _time.RunAsync(_replica.DeliverAsync(Snapshot(epoch: 1)));
         await _time.RunAsync(_replica.FindAsync([Layer]));
         await _time.RunAsync(other.DeliverAsync(Snapshot(epoch: 2)));
@@ -130,7 +130,7 @@ public sealed class EventTests : IDisposable
         _node.Heartbeat();
         await DeliverAllAsync();
         Assert.Equal(["node-a"], await HoldersAsync(Layer));
-        Assert.Empty(_requests);
+        Assert.Equal(Heard.Matches, await AskAsync());
     }
 
     [Fact]
@@ -167,36 +167,164 @@ public sealed class EventTests : IDisposable
     }
 
     [Fact]
-    public async Task An_emptied_store_is_noticed_by_the_next_heartbeat()
+    public async Task An_emptied_store_is_noticed_by_the_next_question_and_by_the_heartbeat_before_it()
     {
         _node.Hold(new HeldKey(Layer));
         _node.Start();
+        Assert.Equal(Heard.Unknown, await AskAsync());
         await DeliverAllAsync();
+        Assert.Equal(Heard.Matches, await AskAsync());
         _store.Lose("");
+        _time.Advance(TimeSpan.FromSeconds(2));
 
+        Assert.Equal(Heard.Unknown, await AskAsync());
         _node.Heartbeat();
         await DeliverAllAsync();
-        Assert.Equal([new SyncRequest(_node.Identity.Name, _node.Epoch)], _requests);
+        Assert.Equal(Heard.Behind, await AskAsync());
+        _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal(Heard.Differs, await AskAsync());
 
-        _node.Hear(_requests[0]);
+        _node.Snapshot();
         await DeliverAllAsync();
+        Assert.Equal(Heard.Matches, await AskAsync());
         Assert.Equal(["node-a"], await HoldersAsync(Layer));
     }
 
     [Fact]
-    public async Task A_lost_event_is_waited_for_and_then_a_snapshot_asked_for()
+    public async Task A_lost_event_is_missed_once_the_heartbeat_after_it_has_been_heard()
     {
         _node.Start();
         await DeliverAllAsync();
         _node.Hold(new HeldKey(Layer));
         _sent.Clear();
+        Assert.Equal(Heard.Behind, await AskAsync());
+
         _node.Heartbeat();
         await DeliverAllAsync();
-        Assert.Empty(_requests);
-
+        Assert.Equal(Heard.Behind, await AskAsync());
         _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal(Heard.Differs, await AskAsync());
 
-        await _time.RunAsync(Until(() => _requests.Count == 1));
+        _node.Snapshot();
+        await DeliverAllAsync();
+        Assert.Equal(Heard.Matches, await AskAsync());
+    }
+
+    [Fact]
+    public async Task An_answer_that_calls_for_a_snapshot_is_never_a_remembered_one()
+    {
+        using var other = new ResolverReplica(_store, _time);
+        _node.Start();
+        await DeliverAllAsync();
+        _node.Hold(new HeldKey(Layer));
+        var delta = _sent[^1];
+        _node.Heartbeat();
+        await _time.RunAsync(_replica.DeliverAsync(_sent[^1]));
+        await _time.RunAsync(other.DeliverAsync(delta));
+
+        Assert.Equal(Heard.Matches, await AskAsync());
+    }
+
+    [Fact]
+    public async Task What_overtakes_a_question_or_comes_from_a_later_start_calls_for_nothing()
+    {
+        _node.Start();
+        await DeliverAllAsync();
+        var question = _node.Question;
+        _node.Hold(new HeldKey(Layer));
+        await DeliverAllAsync();
+        Assert.Equal(Heard.Matches, await _time.RunAsync(_replica.AskAsync(question)));
+
+        _node.Crash();
+        _node.Start();
+        await DeliverAllAsync();
+        Assert.Equal(Heard.Matches, await _time.RunAsync(_replica.AskAsync(question)));
+    }
+
+    [Fact]
+    public async Task A_resolver_of_another_zone_that_misses_something_wishes_for_a_snapshot_once_a_minute()
+    {
+        var elsewhere = new ResolverOptions { Region = "eu", Zone = "elsewhere" };
+        elsewhere.Reach.Add(Location.Default.ToString());
+        var store = new MemoryHolderStore(_time);
+        using var other = new ResolverReplica(store, _time, elsewhere, _wishes.Add);
+        _node.Start();
+        _node.Hold(new HeldKey(Layer));
+        var lost = _sent[^1];
+        foreach (var layerEvent in _sent.SkipLast(1))
+        {
+            await _time.RunAsync(other.DeliverAsync(layerEvent));
+        }
+
+        await DeliverAllAsync();
+        await BeatAsync();
+        Assert.Empty(_wishes);
+        await BeatAsync();
+        await BeatAsync();
+        var wish = Assert.Single(_wishes);
+        Assert.Equal((_node.Identity.Name, _node.Epoch), (wish.Node, wish.Epoch));
+        Assert.Equal(Heard.Matches, await AskAsync());
+
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(wish)));
+        Assert.Equal(Heard.Differs, await AskAsync());
+        _node.Snapshot();
+        _sent.ForEach(chunk => Assert.Equal("SUCCESS", _time.RunAsync(other.DeliverAsync(chunk)).GetAwaiter().GetResult()));
+        await DeliverAllAsync();
+        Assert.Equal(Heard.Matches, await AskAsync());
+
+        // It comes again, after the snapshot.
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(wish)));
+        Assert.Equal(Heard.Matches, await AskAsync());
+        _time.Advance(TimeSpan.FromMinutes(2));
+        await BeatAsync();
+        await BeatAsync();
+        Assert.Single(_wishes);
+
+        async Task BeatAsync()
+        {
+            _time.Advance(TimeSpan.FromSeconds(10));
+            _node.Heartbeat();
+            await _time.RunAsync(other.DeliverAsync(_sent[^1]));
+            await DeliverAllAsync();
+        }
+    }
+
+    [Fact]
+    public async Task Where_zones_share_a_store_nothing_is_wished_for()
+    {
+        var elsewhere = new ResolverOptions { Region = "eu", Zone = "elsewhere" };
+        elsewhere.Reach.Add(Location.Default.ToString());
+        using var other = new ResolverReplica(_store, _time, elsewhere, _wishes.Add);
+        _node.Start();
+        await DeliverAllAsync();
+        _store.Lose("");
+        for (var i = 0; i < 6; i++)
+        {
+            _node.Heartbeat();
+            var heartbeat = _sent[^1];
+            await DeliverAllAsync();
+            await _time.RunAsync(other.DeliverAsync(heartbeat));
+            _time.Advance(TimeSpan.FromSeconds(10));
+            _node.Hear(await AskAsync());
+            _node.Hear(await AskAsync());
+        }
+
+        Assert.Empty(_wishes);
+    }
+
+    [Fact]
+    public async Task A_wish_for_an_unknown_node_another_epoch_or_on_another_topic_changes_nothing()
+    {
+        _node.Start();
+        await DeliverAllAsync();
+        var now = _time.GetUtcNow().AddSeconds(1);
+
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(new SnapshotWish(NodeName.Parse("nobody"), _node.Epoch, now))));
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(new SnapshotWish(_node.Identity.Name, _node.Epoch - 1, now))));
+        Assert.Equal("DROP", await _time.RunAsync(_replica.DeliverAsync(new SnapshotWish(_node.Identity.Name, _node.Epoch, now), "layers.eu.other.wishes")));
+
+        Assert.Equal(Heard.Matches, await AskAsync());
+        Assert.Equal(1, _store.Count);
     }
 
     [Fact]
@@ -207,7 +335,7 @@ public sealed class EventTests : IDisposable
         await DeliverAllAsync();
         _node.Lose(Layer);
         _sent.Clear();
-        _node.Hear(new SyncRequest(_node.Identity.Name, _node.Epoch));
+        _node.Snapshot();
         var last = _sent[^1];
         _sent.RemoveAt(_sent.Count - 1);
 
@@ -222,7 +350,7 @@ public sealed class EventTests : IDisposable
     [Fact]
     public async Task What_a_snapshot_repeats_is_held_all_the_time_though_documents_are_remembered_from_before_it()
     {
-        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        using var other = new ResolverReplica(_store, _time);
         _node.Hold([.. Enumerable.Range(0, 3).Select(i => new HeldKey(Digest.OfSha256([(byte)i])))]);
         _node.Start();
         await DeliverAllAsync();
@@ -230,7 +358,7 @@ public sealed class EventTests : IDisposable
         Assert.Single(await NowAsync(_replica, Layer));
 
         // The other replica writes the entries of the first chunk, and this one the lease once the snapshot is complete.
-        _node.Hear(new SyncRequest(_node.Identity.Name, _node.Epoch));
+        _node.Snapshot();
         Assert.Equal("SUCCESS", await _time.RunAsync(other.DeliverAsync(_sent[0])));
         Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(_sent[1])));
 
@@ -240,7 +368,7 @@ public sealed class EventTests : IDisposable
     [Fact]
     public async Task What_a_new_epoch_holds_is_found_though_the_lease_is_remembered_from_before_it()
     {
-        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        using var other = new ResolverReplica(_store, _time);
         _node.Hold(new HeldKey(Layer));
         _node.Start();
         await DeliverAllAsync();
@@ -258,7 +386,7 @@ public sealed class EventTests : IDisposable
     [Fact]
     public async Task A_replica_that_has_just_missed_a_nodes_lease_drops_none_of_its_entries()
     {
-        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        using var other = new ResolverReplica(_store, _time);
         var second = new SimulatedNode("node-b", _time, _sent.Add);
         _node.Hold(new HeldKey(Layer));
         second.Hold(new HeldKey(Layer));
@@ -276,7 +404,7 @@ public sealed class EventTests : IDisposable
     [Fact]
     public async Task What_nobody_held_a_moment_ago_is_found_by_both_replicas_soon_after_its_event()
     {
-        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        using var other = new ResolverReplica(_store, _time);
         _node.Start();
         _node.Hold(new HeldKey(Layer));
         _node.Lose(Layer);
@@ -334,7 +462,7 @@ public sealed class EventTests : IDisposable
         var holder = Assert.Single(await NowAsync(_replica, Tag));
         Assert.Equal(Assert.Single(((DeltaEvent)last).Added).UpdatedAt, holder.UpdatedAt);
         Assert.Equal(Digest.OfSha256([1]), holder.Digest);
-        Assert.Empty(_requests);
+        Assert.Equal(Heard.Matches, await AskAsync());
     }
 
     [Fact]
@@ -346,50 +474,33 @@ public sealed class EventTests : IDisposable
         _node.Heartbeat();
         _sent.Reverse();
         await DeliverAllAsync();
-        var reads = _store.Reads;
 
-        _time.Advance(TimeSpan.FromSeconds(3));
-        await _time.RunAsync(Until(() => _store.Reads > reads));
-
-        Assert.Empty(_requests);
+        Assert.Equal(Heard.Matches, await AskAsync());
     }
 
     [Fact]
-    public async Task A_wrong_checksum_calls_for_a_snapshot_but_not_more_often_than_every_five_seconds()
+    public async Task A_wrong_checksum_calls_for_a_snapshot()
     {
         _node.Start();
         await DeliverAllAsync();
-        var wrong = new HeartbeatEvent { Node = _node.Identity, Epoch = _node.Epoch, Sequence = 1, Summary = new ContentSummary(1, 1) };
 
-        await _time.RunAsync(_replica.DeliverAsync(wrong));
-        await _time.RunAsync(_replica.DeliverAsync(wrong));
-        Assert.Single(_requests);
-
-        _time.Advance(TimeSpan.FromSeconds(5));
-        await _time.RunAsync(_replica.DeliverAsync(wrong));
-        Assert.Equal(2, _requests.Count);
+        Assert.Equal(Heard.Differs, await _time.RunAsync(_replica.AskAsync(_node.Question with { Summary = new ContentSummary(1, 1) })));
     }
 
     [Fact]
-    public async Task A_snapshot_that_is_a_day_old_is_asked_for_anew_so_that_a_store_may_forget()
+    public async Task What_a_forged_heartbeat_claims_is_forgotten_with_the_next_snapshot()
     {
         _node.Start();
         await DeliverAllAsync();
-        await HeartbeatsAsync(TimeSpan.FromHours(23));
-        Assert.Empty(_requests);
+        await _time.RunAsync(_replica.DeliverAsync(
+            new HeartbeatEvent { Node = _node.Identity, Epoch = _node.Epoch, Sequence = 1L << 50, Summary = default }));
+        _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal(Heard.Differs, await AskAsync());
 
-        await HeartbeatsAsync(TimeSpan.FromHours(1.1));
-        Assert.NotEmpty(_requests);
+        _node.Snapshot();
+        await DeliverAllAsync();
 
-        async Task HeartbeatsAsync(TimeSpan duration)
-        {
-            for (var until = _time.GetUtcNow() + duration; _time.GetUtcNow() < until;)
-            {
-                _time.Advance(TimeSpan.FromMinutes(4));
-                _node.Heartbeat();
-                await DeliverAllAsync();
-            }
-        }
+        Assert.Equal(Heard.Matches, await AskAsync());
     }
 
     [Fact]
@@ -407,7 +518,7 @@ public sealed class EventTests : IDisposable
         const int Nodes = 50;
         var held = Enumerable.Range(0, 100).Select(i => new HeldKey(Digest.OfSha256(BitConverter.GetBytes(i)))).ToArray();
         _store.Latency = TimeSpan.FromMilliseconds(10);
-        using var other = new ResolverReplica(_store, _time, _requests.Add);
+        using var other = new ResolverReplica(_store, _time);
         var events = new List<LayerEvent>();
         foreach (var number in Enumerable.Range(0, Nodes))
         {
@@ -434,7 +545,7 @@ public sealed class EventTests : IDisposable
     [Fact]
     public async Task Of_more_holders_than_are_kept_the_dead_make_room()
     {
-        using var replica = new ResolverReplica(_store, _time, _requests.Add, new ResolverOptions { MaxHoldersPerKey = 2 });
+        using var replica = new ResolverReplica(_store, _time, new ResolverOptions { MaxHoldersPerKey = 2 });
         var nodes = Enumerable.Range(0, 4).Select(i => new SimulatedNode($"node-{i}", _time, _sent.Add)).ToList();
         nodes.ForEach(node => node.Hold(new HeldKey(Layer)));
         nodes[0].Start();
@@ -558,15 +669,7 @@ public sealed class EventTests : IDisposable
         }
     }
 
-    private static async Task<bool> Until(Func<bool> condition)
-    {
-        while (!condition())
-        {
-            await Task.Yield();
-        }
-
-        return true;
-    }
+    private Task<Heard> AskAsync() => _time.RunAsync(_replica.AskAsync(_node.Question));
 
     private async Task DeliverAllAsync(ResolverReplica? to = null)
     {

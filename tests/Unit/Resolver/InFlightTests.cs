@@ -27,8 +27,8 @@ public sealed class InFlightTests : IDisposable
     public InFlightTests()
     {
         _store = new MemoryHolderStore(_time);
-        _one = new ResolverReplica(_store, _time, _ => { }, Options);
-        _other = new ResolverReplica(_store, _time, _ => { }, Options);
+        _one = new ResolverReplica(_store, _time, Options);
+        _other = new ResolverReplica(_store, _time, Options);
     }
 
     public void Dispose()

@@ -347,7 +347,7 @@ public sealed class NodeWatchTests : IAsyncLifetime, IDisposable
         public Replica(MemoryHolderStore store, FakeTimeProvider time, string kubeconfig)
         {
             _time = time;
-            Resolver = new ResolverReplica(store, time, _ => { });
+            Resolver = new ResolverReplica(store, time);
             _nodes.Lost += (node, loss) => Lost.Enqueue($"{node.Name} {loss}");
             _nodes.LocationsChanged += _ => Interlocked.Increment(ref _locationChanges);
             _api = new NodeApi(Options.Create(new KubernetesOptions { Kubeconfig = kubeconfig }), time);

@@ -2,13 +2,13 @@ using System.Diagnostics.Metrics;
 using System.Text.Json;
 using Microsoft.Extensions.Diagnostics.Metrics;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
 using SpegelDapr.Resolver.Events;
+using SpegelDapr.Resolver.Hearing;
 using SpegelDapr.Resolver.Holders;
 using SpegelDapr.Resolver.InFlight;
 using SpegelDapr.Resolver.Leases;
@@ -18,20 +18,21 @@ using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Resolver;
 
-/// <summary>One replica of a resolver without its web server: events and questions go in, requests for snapshots and answers come out.</summary>
-internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicationLifetime
+/// <summary>One replica of a resolver without its web server: events and questions go in, wishes for snapshots and answers come out.</summary>
+internal sealed class ResolverReplica : IDisposable, IWishTopic
 {
     private readonly ServiceProvider _meters = new ServiceCollection().AddMetrics().BuildServiceProvider();
-    private readonly CancellationTokenSource _stopping = new();
     private readonly DocumentCache _cache;
     private readonly HolderWriter _writer;
     private readonly HolderBook _holders;
     private readonly EventEndpoint _endpoint;
-    private readonly Action<SyncRequest> _onSyncRequest;
+    private readonly HearingEndpoint _hearing;
+    private readonly WishEndpoint _wishes;
+    private readonly Action<SnapshotWish>? _onWish;
 
-    public ResolverReplica(IHolderStore store, FakeTimeProvider time, Action<SyncRequest> onSyncRequest, ResolverOptions? resolverOptions = null)
+    public ResolverReplica(IHolderStore store, FakeTimeProvider time, ResolverOptions? resolverOptions = null, Action<SnapshotWish>? onWish = null)
     {
-        _onSyncRequest = onSyncRequest;
+        _onWish = onWish;
         var options = Options.Create(resolverOptions ?? new ResolverOptions());
         var metrics = new ResolverMetrics(_meters.GetRequiredService<IMeterFactory>());
         var backoff = new ConflictBackoff(metrics, time);
@@ -40,9 +41,13 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
         _holders = new HolderBook(_cache, Leases, time);
         _writer = new HolderWriter(store, _cache, Leases, backoff, options, time, NullLogger<HolderWriter>.Instance);
         InFlight = new InFlightBook(store, _cache, Leases, new InFlightLoads(time), backoff, options, time, NullLogger<InFlightBook>.Instance);
-        var snapshots = new SnapshotRequests(Leases, this, metrics, time, this, NullLogger<SnapshotRequests>.Instance);
-        var reach = new Reach(options, Options.Create(new ZoneOptions()), NullLogger<Reach>.Instance);
-        _endpoint = new EventEndpoint(reach, new EventApplier(Leases, _writer, snapshots, options, time), Sidecar, Silence(store, options, reach, time), metrics, time, NullLogger<EventEndpoint>.Instance);
+        var zones = Options.Create(new ZoneOptions());
+        var reach = new Reach(options, zones, NullLogger<Reach>.Instance);
+        var wishes = new SnapshotWishes(this, options, metrics, time, NullLogger<SnapshotWishes>.Instance);
+        _wishes = new WishEndpoint(Leases, options, zones, time, NullLogger<WishEndpoint>.Instance);
+        _hearing = new HearingEndpoint(Leases, options, metrics, time, NullLogger<HearingEndpoint>.Instance);
+        _endpoint = new EventEndpoint(
+            reach, new EventApplier(Leases, _writer, wishes, options, time), Sidecar, Silence(store, options, reach, time), _wishes, metrics, time, NullLogger<EventEndpoint>.Instance);
     }
 
     public static Location Location => Location.Default;
@@ -52,12 +57,6 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
     public FakeSidecar Sidecar { get; } = new();
 
     public InFlightBook InFlight { get; }
-
-    public CancellationToken ApplicationStarted => CancellationToken.None;
-
-    public CancellationToken ApplicationStopping => _stopping.Token;
-
-    public CancellationToken ApplicationStopped => CancellationToken.None;
 
     /// <summary>Delivers an event as Dapr does; the answer is SUCCESS, RETRY or DROP.</summary>
     public Task<string> DeliverAsync(LayerEvent layerEvent) => DeliverAsync(Envelope(layerEvent));
@@ -74,9 +73,20 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
     public Task WriteAsync(ContentKey key, HolderEntry entry) =>
         _writer.WriteAsync(Location, new Dictionary<ContentKey, HolderEntry> { [key] = entry }, CancellationToken.None);
 
-    public Task PublishAsync(Location location, SyncRequest request, CancellationToken cancellation)
+    /// <summary>Answers a node's question.</summary>
+    public Task<Heard> AskAsync(HearingRequest question) => _hearing.CompareAsync(question, CancellationToken.None);
+
+    /// <summary>Delivers a wish as Dapr does.</summary>
+    public Task<string> DeliverAsync(SnapshotWish wish, string? topic = null) => _wishes.AnswerAsync(
+        JsonSerializer.SerializeToUtf8Bytes(
+            new CloudEvent(SnapshotWish.EventType, topic ?? LayerTopics.Wishes(Location), JsonSerializer.SerializeToElement(wish, ContractsJson.Default.SnapshotWish)),
+            ContractsJson.Default.CloudEvent),
+        CancellationToken.None);
+
+    public Task PublishAsync(Location location, SnapshotWish wish, CancellationToken cancellation)
     {
-        _onSyncRequest(request);
+        Assert.Equal(Location, location);
+        _onWish?.Invoke(wish);
         return Task.CompletedTask;
     }
 
@@ -90,13 +100,9 @@ internal sealed class ResolverReplica : IDisposable, ISyncTopic, IHostApplicatio
         time,
         NullLogger<SilenceWatch>.Instance);
 
-    public void StopApplication() => _stopping.Cancel();
-
     public void Dispose()
     {
-        _stopping.Cancel();
         _cache.Dispose();
-        _stopping.Dispose();
         _meters.Dispose();
     }
 }

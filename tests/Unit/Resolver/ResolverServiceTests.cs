@@ -23,7 +23,7 @@ namespace SpegelDapr.Unit.Resolver;
 public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
 {
     private const string Subscriptions =
-        """[{"pubsubname":"layer-events","topic":"layers.eu.a","route":"/v1/events/eu/a"},{"pubsubname":"layer-events","topic":"layers.eu.b","route":"/v1/events/eu/b"}]""";
+        """[{"pubsubname":"layer-events","topic":"layers.eu.a","route":"/v1/events/eu/a"},{"pubsubname":"layer-events","topic":"layers.eu.b","route":"/v1/events/eu/b"},{"pubsubname":"layer-events","topic":"layers.eu.a.wishes","route":"/v1/wishes"}]""";
 
     private static readonly ContentKey Layer = ContentKey.FromDigest(Digest.OfSha256([1]));
     private static readonly NodeIdentity Node = new(NodeName.Parse("node-b"), Location.Parse("eu/b"), BlobAddress.Parse("http://10.0.0.2:5000"));
@@ -274,6 +274,80 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         var subscriptions = await _http.GetStringAsync("/dapr/subscribe");
         Assert.Contains("layers.eu.c", subscriptions, StringComparison.Ordinal);
         Assert.DoesNotContain("layers.us.x", subscriptions, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Where_nothing_crosses_zones_no_wishes_are_heard()
+    {
+        await DisposeAppAsync();
+        await StartAsync(("Zones:Mode", "isolated"));
+
+        Assert.Equal("""[{"pubsubname":"layer-events","topic":"layers.eu.a","route":"/v1/events/eu/a"}]""", await _http.GetStringAsync("/dapr/subscribe"));
+    }
+
+    [Fact]
+    public async Task A_node_is_told_what_has_been_heard_of_it()
+    {
+        var node = Node with { Location = Location.Parse("eu/a") };
+        var snapshot = Snapshot(Layer) with { Node = node };
+        var question = new HearingRequest(node.Name, node.Location, snapshot.Epoch, snapshot.Sequence, ContentSummary.Of(snapshot.Keys));
+        Assert.Equal("""{"heard":"unknown"}""", await HearAsync(question));
+
+        await DeliverAsync("/v1/events/eu/a", snapshot);
+
+        Assert.Equal("""{"heard":"matches"}""", await HearAsync(question));
+        Assert.Equal("""{"heard":"behind"}""", await HearAsync(question with { Sequence = 2 }));
+        Assert.Equal("""{"heard":"differs"}""", await HearAsync(question with { Summary = default }));
+        var writes = _store.Writes;
+
+        // A wish changes the answer; what asks changes nothing.
+        using var wish = new StringContent(JsonSerializer.Serialize(
+            new CloudEvent(
+                SnapshotWish.EventType,
+                "layers.eu.a.wishes",
+                JsonSerializer.SerializeToElement(
+                    new SnapshotWish(node.Name, snapshot.Epoch, DateTimeOffset.UtcNow.AddMinutes(1)), ContractsJson.Default.SnapshotWish)),
+            ContractsJson.Default.CloudEvent));
+        using var heard = await _http.PostAsync("/v1/wishes", wish);
+        Assert.Equal("""{"status":"SUCCESS"}""", await heard.Content.ReadAsStringAsync());
+        Assert.Equal("""{"heard":"differs"}""", await HearAsync(question));
+        Assert.Equal(writes + 1, _store.Writes);
+
+        _store.IsDown = true;
+        using var refused = await PostAsync(JsonSerializer.Serialize(question, ContractsJson.Default.HearingRequest), HearingRequest.Method);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
+
+        async Task<string> HearAsync(HearingRequest asked)
+        {
+            using var response = await PostAsync(JsonSerializer.Serialize(asked, ContractsJson.Default.HearingRequest), HearingRequest.Method);
+            return await response.Content.ReadAsStringAsync();
+        }
+    }
+
+    [Theory]
+    [InlineData("{}")]
+    [InlineData("null")]
+    [InlineData("""{"node":"node-b","location":"eu/a","epoch":1,"sequence":1}""")]
+    [InlineData("""{"node":"node-b","location":"eu/b","epoch":1,"sequence":1,"summary":{"count":0,"checksum":0}}""")]
+    [InlineData("""{"node":"Node B","location":"eu/a","epoch":1,"sequence":1,"summary":{"count":0,"checksum":0}}""")]
+    public async Task A_bad_question_what_has_been_heard_gets_400(string body)
+    {
+        using var response = await PostAsync(body, HearingRequest.Method);
+
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{}")]
+    [InlineData("""{"type":"dev.spegel-dapr.layers.wish.v1","topic":"layers.eu.a.wishes","data":{"node":"node-b"}}""")]
+    [InlineData("""{"type":"dev.spegel-dapr.layers.wish.v2","topic":"layers.eu.a.wishes","data":{"node":"node-b","epoch":1,"at":"2026-01-05T00:00:00Z"}}""")]
+    public async Task A_bad_wish_is_dropped(string body)
+    {
+        using var content = new StringContent(body);
+        using var response = await _http.PostAsync("/v1/wishes", content);
+
+        Assert.Equal("""{"status":"DROP"}""", await response.Content.ReadAsStringAsync());
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using SpegelDapr.Contracts;
+using SpegelDapr.Discovery.Hearing;
 
 namespace SpegelDapr.Unit.Resolver;
 
@@ -8,6 +9,7 @@ internal sealed class SimulatedNode(string name, TimeProvider time, Action<Layer
     private const int KeysPerChunk = 2;
 
     private readonly Dictionary<ContentKey, HeldKey> _content = [];
+    private SnapshotNeed _need = new(time);
     private long _epoch;
     private long _sequence;
 
@@ -26,6 +28,7 @@ internal sealed class SimulatedNode(string name, TimeProvider time, Action<Layer
     {
         _epoch = Math.Max(_epoch + 1, time.GetUtcNow().ToUnixTimeMilliseconds());
         _sequence = 0;
+        _need = new SnapshotNeed(time);
         IsRunning = true;
         Snapshot();
     }
@@ -70,15 +73,23 @@ internal sealed class SimulatedNode(string name, TimeProvider time, Action<Layer
         }
     }
 
-    public void Hear(SyncRequest request)
+    /// <summary>What it asks after a heartbeat.</summary>
+    public HearingRequest Question => new(Identity.Name, Identity.Location, _epoch, _sequence, ContentSummary.Of(_content.Values));
+
+    /// <summary>Hears the answer; returns whether it sends a snapshot.</summary>
+    public bool Hear(Heard heard)
     {
-        if (IsRunning && request.Node == Identity.Name && request.Epoch == _epoch)
+        var isNeeded = IsRunning && _need.Take(heard, isFirst: true).IsNeeded;
+        if (isNeeded)
         {
             Snapshot();
         }
+
+        return isNeeded;
     }
 
-    private void Snapshot()
+    /// <summary>Says all it holds.</summary>
+    public void Snapshot()
     {
         var chunks = _content.Values.Chunk(KeysPerChunk).DefaultIfEmpty([]).ToList();
         _sequence++;

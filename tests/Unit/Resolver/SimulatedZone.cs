@@ -1,6 +1,6 @@
-using System.Collections.Concurrent;
 using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
+using SpegelDapr.Resolver.Store;
 
 namespace SpegelDapr.Unit.Resolver;
 
@@ -23,14 +23,13 @@ internal sealed class SimulatedZone : IDisposable
     private readonly SimulatedNode[] _nodes;
     private readonly Random _random;
     private readonly List<LayerEvent> _undelivered = [];
-    private readonly ConcurrentQueue<SyncRequest> _requests = [];
     private int _digests;
 
     public SimulatedZone(int seed)
     {
         _random = new Random(seed);
         _store = new MemoryHolderStore(_time) { FailureRate = 0.05 };
-        _replicas = [.. Enumerable.Range(0, 2).Select(_ => new ResolverReplica(_store, _time, _requests.Enqueue))];
+        _replicas = [.. Enumerable.Range(0, 2).Select(_ => new ResolverReplica(_store, _time))];
         _nodes = [.. Enumerable.Range(0, Nodes).Select(i => new SimulatedNode($"node-{i}", _time, _undelivered.Add))];
         Array.ForEach(_nodes, node => node.Start());
     }
@@ -82,7 +81,7 @@ internal sealed class SimulatedZone : IDisposable
                 _store.IsDown = !_store.IsDown;
                 break;
             case 30 or 31:
-                AnswerRequests();
+                await AskAsync(node);
                 break;
             default:
                 break;
@@ -90,8 +89,8 @@ internal sealed class SimulatedZone : IDisposable
     }
 
     /// <summary>
-    /// Lets the dust settle: the store is up, nothing more is lost, running nodes send heartbeats and answer requests. Then the view of each
-    /// replica must be what the nodes hold, and no more snapshots be asked for.
+    /// Lets the dust settle: the store is up, nothing more is lost, running nodes send heartbeats and ask what was heard. Then the view of
+    /// each replica must be what the nodes hold, and no more snapshots be needed.
     /// </summary>
     public async Task AssertConvergesAsync()
     {
@@ -110,9 +109,14 @@ internal sealed class SimulatedZone : IDisposable
                 await DeliverAsync(8, isTwice: _random.Next(4) == 0);
             }
 
-            _time.Advance(TimeSpan.FromSeconds(6));
-            var wasAsked = AnswerRequests();
-            problem = wasAsked ? "snapshots are still asked for" : await DifferenceAsync();
+            _time.Advance(TimeSpan.FromSeconds(20));
+            var isNeeded = false;
+            foreach (var node in _nodes)
+            {
+                isNeeded |= await AskAsync(node);
+            }
+
+            problem = isNeeded ? "snapshots are still needed" : await DifferenceAsync();
             quietRounds = problem.Length == 0 ? quietRounds + 1 : 0;
         }
 
@@ -149,19 +153,23 @@ internal sealed class SimulatedZone : IDisposable
         }
     }
 
-    private bool AnswerRequests()
+    /// <summary>Has a running node ask a replica; returns whether it sends a snapshot.</summary>
+    private async Task<bool> AskAsync(SimulatedNode node)
     {
-        var wasAsked = false;
-        while (_requests.TryDequeue(out var request))
+        if (!node.IsRunning)
         {
-            wasAsked = true;
-            foreach (var node in _nodes)
-            {
-                node.Hear(request);
-            }
+            return false;
         }
 
-        return wasAsked;
+        try
+        {
+            return node.Hear(await _time.RunAsync(_replicas[_random.Next(_replicas.Length)].AskAsync(node.Question)));
+        }
+        catch (StoreUnavailableException)
+        {
+            Assert.True(_store.IsDown);
+            return false;
+        }
     }
 
     private async Task<string> DifferenceAsync()

@@ -83,39 +83,43 @@ dapr.io/scheduler-host-address: " "
 {{- end }}
 
 {{/*
-Who may publish and hear what on a pub/sub component, as `spegel-dapr components` writes it: discoveries of their own zone, resolvers what they reach.
-Unless zones are isolated resolvers may reach zones that nobody knows yet, and are not held to any.
+Who may publish and hear what on layer-events, as `spegel-dapr components` writes it: discoveries speak of their own zone, resolvers hear what they reach
+and wish for snapshots of others there. Unless zones are isolated resolvers may reach zones that nobody knows yet, and are not held to any.
 */}}
 {{- define "spegel-dapr.topicScopes" -}}
-{{- $isolated := eq .root.Values.mode "isolated" }}
+{{- $isolated := eq .Values.mode "isolated" }}
 {{- $all := list }}
 {{- $speaks := list }}
 {{- $hears := list }}
-{{- range .root.Values.zones }}
+{{- range .Values.zones }}
 {{- $region := include "spegel-dapr.part" .region }}
 {{- $zone := include "spegel-dapr.part" .zone }}
-{{- $topic := printf "%s.%s.%s" $.topics $region $zone }}
+{{- $topic := printf "layers.%s.%s" $region $zone }}
 {{- $all = append $all $topic }}
-{{- $speaks = concat $speaks (list (printf "discovery-%s=%s" $zone $topic) (printf "resolver-%s=" $zone)) }}
+{{- $all = append $all (printf "%s.wishes" $topic) }}
+{{- $reach := list }}
+{{- $wishes := list }}
+{{- $here := . }}
+{{- range $.Values.zones }}
+{{- $other := printf "layers.%s.%s" (include "spegel-dapr.part" .region) (include "spegel-dapr.part" .zone) }}
+{{- if include "spegel-dapr.hears" (dict "root" $ "here" $here "there" .) }}
+{{- $reach = append $reach $other }}
+{{- if ne $other $topic }}{{ $wishes = append $wishes (printf "%s.wishes" $other) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- $speaks = concat $speaks (list (printf "discovery-%s=%s" $zone $topic) (printf "resolver-%s=%s" $zone (join "," $wishes))) }}
 {{- $hears = append $hears (printf "discovery-%s=" $zone) }}
 {{- if $isolated }}
-{{- $here := . }}
-{{- $reach := list }}
-{{- range $.root.Values.zones }}
-{{- if include "spegel-dapr.hears" (dict "root" $.root "here" $here "there" .) }}
-{{- $reach = append $reach (printf "%s.%s.%s" $.topics (include "spegel-dapr.part" .region) (include "spegel-dapr.part" .zone)) }}
-{{- end }}
-{{- end }}
-{{- $hears = append $hears (printf "resolver-%s=%s" $zone (join "," $reach)) }}
+{{- $hears = append $hears (printf "resolver-%s=%s" $zone (join "," (append $reach (printf "%s.wishes" $topic)))) }}
 {{- end }}
 {{- end }}
 {{- if $isolated }}
 - name: protectedTopics
   value: {{ join "," $all | quote }}
 {{- end }}
-- name: {{ .speaks }}
+- name: publishingScopes
   value: {{ join ";" $speaks | quote }}
-- name: {{ .hears }}
+- name: subscriptionScopes
   value: {{ join ";" $hears | quote }}
 {{- end }}
 
