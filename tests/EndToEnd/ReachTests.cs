@@ -15,6 +15,7 @@ public sealed class ReachTests
     [Fact]
     public Task A_new_zone_is_reached_without_a_restart() => ReachesAsync(Backend.InMemory);
 
+    [Fact]
     public async Task Without_hot_reload_a_new_zone_is_reached_without_a_restart_by_hand_where_zones_have_stores_of_their_own()
     {
         // With a prefix for each app id the store of one zone's resolvers holds nothing for another's; and its broker forgets what nobody hears.

@@ -80,9 +80,9 @@ internal sealed partial class MirrorAddressWatch(
         [LoggerMessage(
             LogLevel.Warning,
             "At {Address}, where this node's containerd looks for its mirror, answers {Who}: give the Service that has this node port, or the other program, another port, or the mirror another host port")]
-        public static partial void Taken(ILogger logger, string address, string who);
+        public static partial void Taken(ILogger logger, BlobAddress address, string who);
 
         [LoggerMessage(LogLevel.Information, "At {Address} this mirror answers again")]
-        public static partial void Back(ILogger logger, string address);
+        public static partial void Back(ILogger logger, BlobAddress address);
     }
 }
