@@ -100,7 +100,7 @@ internal static class ControlPlane
 
         var (http, grpc) = (FreePorts.Next(), FreePorts.Next());
         await using var sidecar = cluster.Sidecar("layout-sidecar", DaprNames.Discovery(asker.Identity.Location.Zone), Machine.Local, appPort: null, http, grpc);
-        await using var discovery = new ServiceProcess("layout-discovery", cluster.Directory.Path, "SpegelDapr.Discovery", [], new Dictionary<string, string>
+        await using var discovery = ServiceProcess.Of("layout-discovery", cluster.Directory.Path, "SpegelDapr.Discovery", [], new Dictionary<string, string>
         {
             ["Node__Name"] = "layout-node",
             ["Node__Region"] = asker.Identity.Location.Region,

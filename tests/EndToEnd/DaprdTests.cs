@@ -11,7 +11,7 @@ public sealed class DaprdTests
         using var directory = new TestDirectory();
         var program = directory.File("daprd");
         File.WriteAllText(program, "#!/bin/sh\nprintf '[%s]' \"$DAPR_HOST_IP\" \"$@\"\necho\nexec sleep 60\n");
-        File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        await ExternalProcess.RunAsync("chmod", ["+x", program]);
 
         await using var sidecar = Daprd.Sidecar(program, "sidecar", directory, ["--app-id", "resolver-a", "--resources-path", "somewhere"], Machine.Local);
         sidecar.Start();

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using SpegelDapr.LocalDapr.Tests.Support;
 
 namespace SpegelDapr.LocalDapr.Tests.Local;
@@ -72,6 +73,44 @@ public sealed class ComponentTests : IDisposable
 
         Assert.Equal(["holder-store", "layer-events"], resources.Components.Select(component => component.Name));
         Assert.Equal(["layer-events"], resources.InboundRetries.Keys.Order());
+    }
+
+    [Fact]
+    public void What_is_not_applied_of_a_resiliency_is_said_in_one_line_and_once()
+    {
+        File.WriteAllText(Path.Combine(_directory, "resiliency.yaml"), """
+            kind: Resiliency
+            metadata: { name: much }
+            spec:
+              policies:
+                timeouts: { DefaultAppTimeoutPolicy: 500ms, short: 1s }
+                retries: { again: { policy: constant } }
+                circuitBreakers: { gone: { maxRequests: 1 } }
+              targets:
+                components: { events: { outbound: { timeout: short, circuitBreaker: gone }, inbound: { retry: again } } }
+            """);
+        var logger = new Lines();
+        var files = new Resources.ResourceFiles(logger);
+
+        files.Read([_directory], "app");
+        files.Read([_directory], "app");
+
+        Assert.EndsWith(
+            "resiliency.yaml: of a Resiliency only the inbound retries of components are applied: events outbound timeout, events outbound circuitBreaker, "
+            + "DefaultAppTimeoutPolicy are not supported by LocalDapr; skipped.",
+            Assert.Single(logger),
+            StringComparison.Ordinal);
+    }
+
+    private sealed class Lines : List<string>, ILogger<Resources.ResourceFiles>
+    {
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Add(formatter(state, exception));
     }
 
     private static async Task<string> FailAsync(Component component)

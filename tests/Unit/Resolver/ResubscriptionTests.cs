@@ -1,9 +1,5 @@
-using System.Diagnostics.Metrics;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
-using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
 using SpegelDapr.Resolver.Subscribing;
@@ -11,7 +7,7 @@ using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Resolver;
 
-public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
+public sealed class ResubscriptionTests : SidecarTests
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(500);
@@ -19,26 +15,7 @@ public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
     private static readonly Location Near = Location.Parse("eu/b");
     private static readonly Location Far = Location.Parse("us/x");
 
-    private readonly FakeTimeProvider _time = new(DateTimeOffset.UnixEpoch.AddYears(50));
-    private readonly ServiceProvider _meters = new ServiceCollection().AddMetrics().BuildServiceProvider();
-    private readonly MemoryHolderStore _store;
-    private readonly List<Replica> _replicas = [];
     private readonly CollectingLogger _logger = new();
-
-    public ResubscriptionTests() => _store = new MemoryHolderStore(_time);
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public void Dispose() => _meters.Dispose();
-
-    public async Task DisposeAsync()
-    {
-        foreach (var replica in _replicas)
-        {
-            await replica.Resubscription.StopAsync(CancellationToken.None);
-            replica.Resubscription.Dispose();
-        }
-    }
 
     [Fact]
     public async Task When_locations_come_into_reach_the_sidecar_is_restarted_once_for_all_of_them()
@@ -145,15 +122,15 @@ public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
     {
         var one = await StartAsync([Own]);
         var other = await StartAsync([Own]);
-        var started = _time.GetUtcNow();
+        var started = Time.GetUtcNow();
 
         one.Reach.Seen([Own, Near]);
         other.Reach.Seen([Own, Near]);
         await UntilAsync(() => one.Sidecar.Restarts + other.Sidecar.Restarts == 1);
-        Assert.True(_time.GetUtcNow() - started < RestartTurns.Length, "The first does not wait.");
+        Assert.True(Time.GetUtcNow() - started < RestartTurns.Length, "The first does not wait.");
         await UntilAsync(() => one.Sidecar.Restarts + other.Sidecar.Restarts == 2);
 
-        Assert.True(_time.GetUtcNow() - started >= RestartTurns.Length, "The second waits for its turn.");
+        Assert.True(Time.GetUtcNow() - started >= RestartTurns.Length, "The second waits for its turn.");
         Assert.Equal((1, 1), (one.Sidecar.Restarts, other.Sidecar.Restarts));
     }
 
@@ -176,17 +153,17 @@ public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task While_the_sidecar_or_the_store_does_not_answer_it_tries_again(bool isStore)
+    public async Task While_the_sidecar_or_theStore_does_not_answer_it_tries_again(bool isStore)
     {
         var replica = await StartAsync([Own]);
-        (_store.IsDown, replica.Sidecar.IsAway) = (isStore, !isStore);
+        (Store.IsDown, replica.Sidecar.IsAway) = (isStore, !isStore);
 
         replica.Reach.Seen([Own, Near]);
         var reads = replica.Sidecar.Reads;
         await UntilAsync(() => replica.Sidecar.Reads >= reads + 2);
         Assert.Equal(0, replica.Sidecar.Restarts);
 
-        (_store.IsDown, replica.Sidecar.IsAway) = (false, false);
+        (Store.IsDown, replica.Sidecar.IsAway) = (false, false);
         await UntilAsync(() => replica.Sidecar.IsSubscribedTo(Near));
         Assert.Equal(1, replica.Sidecar.Restarts);
     }
@@ -200,12 +177,11 @@ public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
         var replica = new Replica(reach, sidecar, new Resubscription(
             reach,
             sidecar,
-            new RestartTurns(_store, options, _time, NullLogger<RestartTurns>.Instance),
-            new ResolverMetrics(_meters.GetRequiredService<IMeterFactory>()),
-            _time,
+            Turns(options),
+            Metrics,
+            Time,
             _logger));
-        _replicas.Add(replica);
-        await replica.Resubscription.StartAsync(CancellationToken.None);
+        await StartAsync(replica.Resubscription);
         reach.Seen([Own]);
         await UntilAsync(() => sidecar.Reads > 0);
         return replica;
@@ -217,7 +193,7 @@ public sealed class ResubscriptionTests : IAsyncLifetime, IDisposable
         while (!condition())
         {
             Assert.True(TimeProvider.System.GetElapsedTime(started) < Deadline, "It does not come about.");
-            _time.Advance(Step);
+            Time.Advance(Step);
             await Task.Delay(TimeSpan.FromMilliseconds(1));
         }
     }

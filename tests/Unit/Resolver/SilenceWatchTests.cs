@@ -1,9 +1,5 @@
-using System.Diagnostics.Metrics;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
-using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver;
 using SpegelDapr.Resolver.Leases;
@@ -14,31 +10,11 @@ using SpegelDapr.ServiceDefaults;
 namespace SpegelDapr.Unit.Resolver;
 
 /// <summary>Sidecars that deliver nothing any more.</summary>
-public sealed class SilenceWatchTests : IAsyncLifetime, IDisposable
+public sealed class SilenceWatchTests : SidecarTests
 {
-    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
 
-    private readonly FakeTimeProvider _time = new(DateTimeOffset.UnixEpoch.AddYears(50));
-    private readonly ServiceProvider _meters = new ServiceCollection().AddMetrics().BuildServiceProvider();
-    private readonly MemoryHolderStore _store;
-    private readonly List<Replica> _replicas = [];
     private readonly NodeIdentity _node = new(NodeName.Parse("node-1"), Location.Default, BlobAddress.Parse("http://node-1.example:5000"));
-
-    public SilenceWatchTests() => _store = new MemoryHolderStore(_time);
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public void Dispose() => _meters.Dispose();
-
-    public async Task DisposeAsync()
-    {
-        foreach (var replica in _replicas)
-        {
-            await replica.Watch.StopAsync(CancellationToken.None);
-            replica.Watch.Dispose();
-        }
-    }
 
     [Fact]
     public async Task When_a_replica_hears_nothing_and_no_node_has_a_lease_the_sidecar_is_restarted_and_then_not_soon_again()
@@ -104,7 +80,7 @@ public sealed class SilenceWatchTests : IAsyncLifetime, IDisposable
             replica.Watch.Heard(new LeavingEvent { Node = _node, Epoch = 1, Sequence = 1 });
         }
 
-        (replica.Sidecar.IsAway, _store.IsDown) = (why == "the sidecar is away", why == "the store is away");
+        (replica.Sidecar.IsAway, Store.IsDown) = (why == "the sidecar is away", why == "the store is away");
         for (var i = 0; i < 20; i++)
         {
             if (why == "leases are renewed by others")
@@ -134,18 +110,14 @@ public sealed class SilenceWatchTests : IAsyncLifetime, IDisposable
     private async Task<Replica> StartAsync()
     {
         var options = Options.Create(new ResolverOptions());
-        var metrics = new ResolverMetrics(_meters.GetRequiredService<IMeterFactory>());
         var reach = new Reach(options, Options.Create(new ZoneOptions()), NullLogger<Reach>.Instance);
-        var cache = new DocumentCache(_store, options, _time, NullLogger<DocumentCache>.Instance);
-        var leases = new LeaseBook(_store, cache, new ConflictBackoff(metrics, _time), options, _time, NullLogger<LeaseBook>.Instance);
+        var cache = new DocumentCache(Store, options, Time, NullLogger<DocumentCache>.Instance);
+        var leases = new LeaseBook(Store, cache, new ConflictBackoff(Metrics, Time), options, Time, NullLogger<LeaseBook>.Instance);
         var sidecar = new FakeSidecar { Told = () => reach.Locations };
         sidecar.Start();
-        var turns = new RestartTurns(_store, options, _time, NullLogger<RestartTurns>.Instance);
-        var watch = new SilenceWatch(leases, reach, sidecar, turns, metrics, options, _time, NullLogger<SilenceWatch>.Instance);
-        var replica = new Replica(watch, sidecar, leases);
-        _replicas.Add(replica);
-        await watch.StartAsync(CancellationToken.None);
-        return replica;
+        var watch = new SilenceWatch(leases, reach, sidecar, Turns(options), Metrics, options, Time, NullLogger<SilenceWatch>.Instance);
+        await StartAsync(watch);
+        return new Replica(watch, sidecar, leases);
     }
 
     private async Task HearAsync(Replica replica, NodeIdentity? node = null)
@@ -155,13 +127,13 @@ public sealed class SilenceWatchTests : IAsyncLifetime, IDisposable
     }
 
     private async Task RenewAsync(Replica replica, NodeIdentity node) => await replica.Leases.UpdateAsync(
-        node.Location, node.Name, _ => new Lease(node, 1, _time.GetUtcNow() + new ResolverOptions().LeaseDuration), CancellationToken.None);
+        node.Location, node.Name, _ => new Lease(node, 1, Time.GetUtcNow() + new ResolverOptions().LeaseDuration), CancellationToken.None);
 
     private async Task PassAsync(TimeSpan span)
     {
         for (var left = span; left > TimeSpan.Zero; left -= Step)
         {
-            _time.Advance(Step);
+            Time.Advance(Step);
             await Task.Delay(1);
         }
     }
