@@ -24,6 +24,7 @@ internal static class Modes
         await using var lab = await ZoneLab.StartAsync(
             [new LabZone(Location.Parse("north/zone-a"), 1), new LabZone(Location.Parse("north/zone-b"), 1)],
             isIsolated: false,
+            isIPv6: false,
             new Dictionary<string, string> { ["Zones__Mode"] = "preferred" });
         var images = await HoldAsync(lab);
         var figures = new List<Figure>();

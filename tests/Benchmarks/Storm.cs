@@ -100,7 +100,7 @@ internal static class Storm
 
     private static async Task<ZoneLab> StartAsync(params IReadOnlyList<LabZone> zones)
     {
-        var lab = await ZoneLab.StartAsync(zones, isIsolated: false, new Dictionary<string, string> { ["Zones__Mode"] = "preferred" });
+        var lab = await ZoneLab.StartAsync(zones, isIsolated: false, isIPv6: false, new Dictionary<string, string> { ["Zones__Mode"] = "preferred" });
         await LimitLinksAsync(lab, LinkRate);
         return lab;
     }

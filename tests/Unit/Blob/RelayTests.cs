@@ -478,9 +478,9 @@ public sealed class RelayTests : BlobTests
         var last = await AskerAsync("node-c");
         var download = _downloads[middle];
         Resolver.Following = question =>
-            question.Node == last.Identity.Name ? new FollowAnswer(2, middle.Identity)
-            : question.Failed.Count == 0 ? new FollowAnswer(1, frozen.AsHolder("node-a").Node)
-            : new FollowAnswer(0);
+            question.Node == last.Identity.Name ? new FollowAnswer(question.Digest, 2, middle.Identity)
+            : question.Failed.Count == 0 ? new FollowAnswer(question.Digest, 1, frozen.AsHolder("node-a").Node)
+            : new FollowAnswer(question.Digest, 0);
 
         using var toContainerd = await middle.GetAsync($"/v2/app/blobs/{download.Digest}");
         using var response = await last.GetAsync($"/v2/app/blobs/{download.Digest}");
