@@ -32,12 +32,15 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
         return null;
     }
 
-    /// <summary>Ends what <see cref="TryBegin"/> began. From now on it is upstream's time to begin.</summary>
+    /// <summary>
+    /// Ends what <see cref="TryBegin"/> began. From now on it is upstream's time to begin. The parent stays known to requests that have joined, until the next one
+    /// that begins knows its own.
+    /// </summary>
     public void End(Digest digest)
     {
         if (_feeds.Get<Feed>(digest) is { } feed)
         {
-            Change(digest, feed.Depth, parent: null);
+            Change(digest, feed.Depth, feed.Parent);
         }
 
         if (_tails.TryRemove(digest, out var tail))
@@ -53,7 +56,7 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
     public void Change(Digest digest, int depth, NodeIdentity? parent) => _feeds.Set(
         digest, new Feed(depth, parent, time.GetTimestamp()), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Remembered });
 
-    /// <summary>The node that this content comes from now, and at which depth; null when it comes from none.</summary>
+    /// <summary>The node that this content has come from last, and at which depth; null when it comes from none.</summary>
     public (NodeIdentity Node, int Depth)? ParentOf(Digest digest) => _feeds.Get<Feed>(digest) is { Parent: { } parent } feed ? (parent, feed.Depth) : null;
 
     /// <summary>

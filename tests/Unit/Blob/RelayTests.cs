@@ -380,16 +380,25 @@ public sealed class RelayTests : BlobTests
     [Fact]
     public async Task Parts_of_a_download_are_served_side_by_side_from_the_node_that_is_followed()
     {
-        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
-        var download = new Download(parent, _content).GrowTo(MiB);
-        Follow(parent);
         int[] starts = [MiB, MiB + 1, 2 * MiB, Big - 1];
+        var (calls, allAsked) = (0, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        var parent = Add(new ScriptedPeer(async call =>
+        {
+            await call.SendAsync(_content, upTo: call.Range is null ? MiB : 0);
+            if (Interlocked.Increment(ref calls) == 1 + starts.Length)
+            {
+                allAsked.SetResult();
+            }
 
-        using var whole = await node.GetAsync($"/v2/app/blobs/{download.Digest}", ("Range", "bytes=0-"));
-        var asked = starts.Select(first => node.GetAsync($"/v2/app/blobs/{download.Digest}", ("Range", $"bytes={first}-"))).ToArray();
-        download.Commit();
+            await allAsked.Task.WaitAsync(call.Stopping);
+            await call.SendMoreAsync(_content.AsMemory((int?)call.Range?.First ?? MiB));
+        }));
+        var node = await AskerAsync();
+        var target = Path(_downloads[node].Digest).ToString();
+        Follow(parent.AsHolder("node-b").Node);
 
-        foreach (var (first, part) in starts.Zip(asked))
+        using var whole = await node.GetAsync(target, ("Range", "bytes=0-"));
+        foreach (var (first, part) in starts.Zip(starts.Select(first => node.GetAsync(target, ("Range", $"bytes={first}-"))).ToArray()))
         {
             using var response = await part;
             Assert.Equal(HttpStatusCode.PartialContent, response.StatusCode);
