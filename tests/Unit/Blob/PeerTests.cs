@@ -415,7 +415,8 @@ public sealed class PeerTests : BlobTests
             Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
         }
 
-        Assert.InRange(Resolver.Questions.Count, 1, 20);
+        // Without a break each request would be four questions.
+        Assert.InRange(Resolver.Questions.Count, 1, 80);
     }
 
     [Fact]
