@@ -117,6 +117,6 @@ internal static class ConfigureCommand
 
         /// <summary>Further mirrors may be others' than ours. While a pod starts its mirror does not answer yet, and nobody else may.</summary>
         public async Task<PreflightFinding?> AskMirrorAsync(CancellationToken cancellationToken) =>
-            (Check || Name is not null) && Mirrors is [var first, ..] ? await MirrorAnswer.CheckAsync(BlobAddress.Parse(first), Name, mustAnswer: Check, cancellationToken) : null;
+            (Check || Name is not null) && Mirrors is [var first, ..] ? await MirrorAnswer.CheckAsync(BlobAddress.ParseSetting(first), Name, mustAnswer: Check, cancellationToken) : null;
     }
 }
