@@ -52,7 +52,7 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         Assert.Equal(Subscriptions, await _http.GetStringAsync("/dapr/subscribe"));
 
     [Theory]
-    [InlineData(true, """[{"pubsubname":"layer-events","topic":"layers.eu.a","route":"/v1/events/eu/a"}]""")]
+    [InlineData(true, """[{"pubsubname":"layer-events","topic":"layers.eu.a","route":"/v1/events/eu/a"},{"pubsubname":"layer-events","topic":"layers.eu.a.wishes","route":"/v1/wishes"}]""")]
     [InlineData(false, Subscriptions)]
     public async Task What_resources_declare_to_a_sidecar_with_hot_reload_it_leaves_to_them(bool hotReloads, string expected)
     {
