@@ -167,6 +167,7 @@ internal sealed class SimulatedZone : IDisposable
         }
         catch (StoreUnavailableException)
         {
+            // It is down, or was so a moment ago. A node asks again.
             return true;
         }
     }
