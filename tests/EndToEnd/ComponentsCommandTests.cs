@@ -98,11 +98,6 @@ public sealed class ComponentsCommandTests
               - name: subscriptionScopes
                 value: anybody
             ---
-            kind: Component
-            metadata: {name: layer-events}
-            spec:
-              type: pubsub.redis
-            ---
             kind: Configuration
             spec:
               host: redis.corp.
@@ -118,21 +113,6 @@ public sealed class ComponentsCommandTests
                   metadata:
                   - name: redisHost
                     value: redis.corp.
-                  - name: publishingScopes
-                    value: discovery-a=layers.eu.a;resolver-a=
-                  - name: subscriptionScopes
-                    value: discovery-a=
-                scopes:
-                - discovery-a
-                - resolver-a
-
-                """,
-                """
-                kind: Component
-                metadata: {name: layer-events}
-                spec:
-                  type: pubsub.redis
-                  metadata:
                   - name: publishingScopes
                     value: discovery-a=layers.eu.a;resolver-a=
                   - name: subscriptionScopes
@@ -164,6 +144,31 @@ public sealed class ComponentsCommandTests
                 """,
             ],
             new ScopedResources(ScopedZone.All(Locations[..1], new ZoneOptions())).Read(directory.File("a.yml")));
+    }
+
+    [Fact]
+    public void A_component_without_settings_gets_a_list_of_them()
+    {
+        using var directory = new TestDirectory();
+        File.WriteAllText(directory.File("a.yml"), "kind: Component\nmetadata: {name: layer-events}\nspec:\n  type: pubsub.redis\n");
+
+        Assert.Equal(
+            """
+            kind: Component
+            metadata: {name: layer-events}
+            spec:
+              type: pubsub.redis
+              metadata:
+              - name: publishingScopes
+                value: discovery-a=layers.eu.a;resolver-a=
+              - name: subscriptionScopes
+                value: discovery-a=
+            scopes:
+            - discovery-a
+            - resolver-a
+
+            """,
+            new ScopedResources(ScopedZone.All(Locations[..1], new ZoneOptions())).Read(directory.File("a.yml")).First());
     }
 
     [Fact]
