@@ -6,13 +6,15 @@ using SpegelDapr.LocalDapr.Tests.Support;
 namespace SpegelDapr.LocalDapr.Tests.Local;
 
 /// <summary>The program as a process of its own.</summary>
-public sealed class ProgramTests : IAsyncDisposable
+public sealed class ProgramTests : IAsyncLifetime
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("localdapr-test-").FullName;
     private readonly List<Process> _processes = [];
     private readonly ConcurrentQueue<string> _output = new();
 
-    public async ValueTask DisposeAsync()
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
     {
         foreach (var process in _processes)
         {
