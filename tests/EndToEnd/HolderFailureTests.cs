@@ -5,7 +5,6 @@ namespace SpegelDapr.EndToEnd;
 
 /// <summary>Holders that die, rot or fall silent.</summary>
 [Trait("Suite", "containerd")]
-[Trait("Suite", "pulls")]
 public sealed class HolderFailureTests() : ClusterTests(nodes: 3)
 {
     [RealFact]

@@ -5,12 +5,11 @@ using SpegelDapr.EndToEnd.Harness;
 namespace SpegelDapr.EndToEnd;
 
 /// <summary>The main job: what one node has pulled, the next one gets from it.</summary>
-[Trait("Suite", "containerd")]
-[Trait("Suite", "pulls")]
 public sealed class PullTests() : ClusterTests(nodes: 3)
 {
     [RealFact]
     [Trait("Suite", "core")]
+    [Trait("Suite", "containerd")]
     public async Task A_neighbour_serves_what_has_been_pulled_once_also_when_the_registry_is_gone()
     {
         var image = await PullOnAsync([3 * MiB, 5 * MiB], First);
@@ -54,6 +53,8 @@ public sealed class PullTests() : ClusterTests(nodes: 3)
     }
 
     [RealFact]
+    [Trait("Suite", "containerd")]
+    [Trait("Suite", "pulls")]
     public async Task A_pull_that_is_repeated_goes_on_where_it_was_and_a_neighbour_serves_the_rest()
     {
         var image = await PullOnAsync([512 * MiB], First);
@@ -67,6 +68,8 @@ public sealed class PullTests() : ClusterTests(nodes: 3)
     }
 
     [RealFact]
+    [Trait("Suite", "containerd")]
+    [Trait("Suite", "pulls")]
     public async Task A_pull_that_is_repeated_goes_on_while_the_neighbour_still_downloads()
     {
         var image = await Cluster.Images.PushAsync([512 * MiB]);
