@@ -21,8 +21,8 @@ internal sealed partial class SilenceWatch(
     TimeProvider time,
     ILogger<SilenceWatch> logger) : BackgroundService
 {
-    /// <summary>For how many lease durations there must be silence: about six heartbeats.</summary>
-    public const int SilentDurations = 2;
+    /// <summary>For how many lease durations there must be silence. A broker that starts anew in this time is found again by most sidecars.</summary>
+    private const int SilentDurations = 6;
 
     /// <summary>The least time between two restarts for silence by one replica.</summary>
     public static readonly TimeSpan Pause = TimeSpan.FromMinutes(15);
@@ -76,7 +76,12 @@ internal sealed partial class SilenceWatch(
             catch (Exception e) when (
                 e is RpcException or StoreUnavailableException || (e is OperationCanceledException && !stoppingToken.IsCancellationRequested))
             {
-                // Without a sidecar or a store there are other worries, which others log.
+                // Without a sidecar or a store there are other worries, which others log. Silence counts from when they are back.
+                lock (_lock)
+                {
+                    _heard = time.GetTimestamp();
+                }
+
                 Log.NotChecked(logger, e.Message);
             }
         }

@@ -22,7 +22,7 @@ public sealed class SilenceWatchTests : SidecarTests
         var replica = await StartAsync();
         await HearAsync(replica);
 
-        await PassAsync(TimeSpan.FromSeconds(55));
+        await PassAsync(TimeSpan.FromSeconds(175));
         Assert.Equal(0, replica.Sidecar.Restarts);
         await PassAsync(TimeSpan.FromSeconds(40));
         Assert.Equal(1, replica.Sidecar.Restarts);
@@ -54,7 +54,7 @@ public sealed class SilenceWatchTests : SidecarTests
         await HearAsync(one);
         await HearAsync(other);
 
-        await PassAsync(TimeSpan.FromSeconds(95));
+        await PassAsync(TimeSpan.FromSeconds(215));
         Assert.Equal(1, one.Sidecar.Restarts + other.Sidecar.Restarts);
         await PassAsync(TimeSpan.FromSeconds(95));
         Assert.Equal((1, 1), (one.Sidecar.Restarts, other.Sidecar.Restarts));
