@@ -23,7 +23,7 @@ public sealed record ResolveAnswer(IReadOnlyList<ResolvedKey> Keys);
 /// <param name="Digest">For a tag, the digest it stands for; null when nobody in reach knows the tag.</param>
 public sealed record ResolvedKey(ContentKey Key, IReadOnlyList<Holder> Holders, Digest? Digest = null)
 {
-    /// <summary>The most holders of a key: whoever has asked so many in vain had better go upstream.</summary>
+    /// <summary>The most holders of a key: a node that has asked all of these in vain had better go upstream.</summary>
     public const int MaxHolders = 8;
 }
 

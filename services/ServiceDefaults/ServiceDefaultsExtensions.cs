@@ -113,7 +113,7 @@ public static class ServiceDefaultsExtensions
     private const string TelemetryUrlKey = "Telemetry:Url";
 
     /// <summary>
-    /// A line for each request is for whoever asks for it (<c>Logging__LogLevel__Microsoft.AspNetCore=Information</c>), and one for each probe of what
+    /// A line for each request is written where an operator asks for it (<c>Logging__LogLevel__Microsoft.AspNetCore=Information</c>), and one for each probe of what
     /// is not ready: what a check waits for is logged where it is waited for, once.
     /// </summary>
     private static readonly Dictionary<string, string?> DefaultLogLevels = new()

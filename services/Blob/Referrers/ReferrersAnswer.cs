@@ -15,7 +15,7 @@ internal sealed class ReferrersAnswer(ReferrerIndex index, LocalContent local)
     private const string ArtifactType = "artifactType";
     private const string Last = "last";
 
-    /// <summary>A page ends after so many manifests, or when those read have this length: an index longer than a manifest is not read by clients.</summary>
+    /// <summary>A page ends after this number of manifests, or when those read have this length: an index longer than a manifest is not read by clients.</summary>
     private const int MostOfPage = 1000;
     private const int MostBytesOfPage = OciManifest.MaxBytes / 2;
 

@@ -52,7 +52,7 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
     /// <summary>The last bytes that have come of this content; null when it does not come from other nodes now.</summary>
     public Tail? TailOf(Digest digest) => _tails.GetValueOrDefault(digest);
 
-    /// <summary>From now on the content comes over so many nodes, from that one: over 0 and from none when this node leads.</summary>
+    /// <summary>From now on the content comes over this number of nodes, from that one: over 0 and from none when this node leads.</summary>
     public void Change(Digest digest, int depth, NodeIdentity? parent) => _feeds.Set(
         digest, new Feed(depth, parent, time.GetTimestamp()), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Remembered });
 

@@ -84,7 +84,7 @@ internal sealed partial class Following(
 
     /// <summary>
     /// Whether a node that is followed at that depth may be silent for longer. When the one before it is gone, it needs time to find another, or to begin
-    /// upstream: if whoever follows it gave it up meanwhile, each node of a chain would become a lead, one after the other.
+    /// upstream: if its followers gave it up meanwhile, each node of a chain would become a lead, one after the other.
     /// </summary>
     public async Task<bool> ExcusesAsync(Holder parent, int depth, TimeSpan silence, CancellationToken cancellation) =>
         silence < feeds.LongestPatience(depth) && await peers.IsAliveAsync(parent.Node, cancellation);

@@ -62,7 +62,7 @@ internal sealed partial class Ingests(
         return null;
     }
 
-    /// <summary>Whether containerd is downloading this content now, from whomever.</summary>
+    /// <summary>Whether containerd is downloading this content now, from any source.</summary>
     public bool Has(Digest digest)
     {
         try
