@@ -16,7 +16,7 @@ public sealed class DemoTests
     {
         var (exitCode, output) = await ExternalProcess.TryRunAsync("dotnet", [Program, "demo", "--json"]);
 
-        Assert.Equal(0, exitCode);
+        Assert.True(exitCode == 0, output);
         using var result = JsonDocument.Parse(output);
         Assert.True(result.RootElement.GetProperty("ok").GetBoolean());
         var pulls = result.RootElement.GetProperty("pulls").EnumerateArray().ToList();

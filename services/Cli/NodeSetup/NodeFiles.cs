@@ -20,6 +20,7 @@ internal sealed partial class NodeFiles(Action<string>? beforeStep = null)
         | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
 
     private const int LockExclusiveAtOnce = 2 | 4;
+    private const int Unlock = 8;
 
     private const int Interrupted = 4;
 
@@ -123,17 +124,9 @@ internal sealed partial class NodeFiles(Action<string>? beforeStep = null)
     public static IDisposable? TryLock(string directory)
     {
         var handle = new DirectoryHandle(directory);
-        try
+        if (LockCall(handle.Descriptor, LockExclusiveAtOnce) == 0)
         {
-            if (LockCall(handle.Descriptor, LockExclusiveAtOnce) == 0)
-            {
-                return handle;
-            }
-        }
-        catch
-        {
-            handle.Dispose();
-            throw;
+            return new DirectoryLock(handle);
         }
 
         handle.Dispose();
@@ -230,5 +223,15 @@ internal sealed partial class NodeFiles(Action<string>? beforeStep = null)
         public int Descriptor { get; }
 
         public void Dispose() => _ = CloseCall(Descriptor);
+    }
+
+    /// <summary>A lock on a directory. Closing the descriptor alone would keep it while a process that was being started has a copy.</summary>
+    private sealed class DirectoryLock(DirectoryHandle directory) : IDisposable
+    {
+        public void Dispose()
+        {
+            _ = LockCall(directory.Descriptor, Unlock);
+            directory.Dispose();
+        }
     }
 }

@@ -16,6 +16,9 @@ internal sealed partial class Announcer : BackgroundService
     private static readonly TimeSpan QuietTime = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan LongestBatch = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>When the first heartbeat follows the first snapshot, which nobody has heard if the resolvers were not subscribed yet.</summary>
+    private static readonly TimeSpan FirstHeartbeatDelay = TimeSpan.FromSeconds(2);
+
     /// <summary>How long the leaving may take. A sidecar that ends with its pod waits as long.</summary>
     public static readonly TimeSpan LeavingBudget = TimeSpan.FromSeconds(2);
 
@@ -34,6 +37,7 @@ internal sealed partial class Announcer : BackgroundService
     private long _lastSnapshot;
     private TimeSpan _snapshotAge;
     private long _lastHeartbeat;
+    private TimeSpan _heartbeatDelay;
     private volatile bool _snapshotWanted;
 
     public Announcer(
@@ -99,6 +103,7 @@ internal sealed partial class Announcer : BackgroundService
 
         await SendSnapshotAsync(cancellationToken);
         _lastHeartbeat = _time.GetTimestamp();
+        _heartbeatDelay = FirstHeartbeatDelay < _heartbeatInterval ? FirstHeartbeatDelay : _heartbeatInterval;
         while (true)
         {
             if (await _wake.WaitAsync(UntilNextDue(), cancellationToken))
@@ -112,9 +117,9 @@ internal sealed partial class Announcer : BackgroundService
                 await SendSnapshotAsync(cancellationToken);
             }
 
-            if (_time.GetElapsedTime(_lastHeartbeat) >= _heartbeatInterval)
+            if (_time.GetElapsedTime(_lastHeartbeat) >= _heartbeatDelay)
             {
-                _lastHeartbeat = _time.GetTimestamp();
+                (_lastHeartbeat, _heartbeatDelay) = (_time.GetTimestamp(), _heartbeatInterval);
                 var heartbeat = new HeartbeatEvent { Node = _node, Epoch = Epoch, Sequence = _sequence, Summary = _held.TakenSummary };
                 await _publisher.PublishAsync(heartbeat, cancellationToken);
                 _hearing.Ask(heartbeat);
@@ -124,7 +129,7 @@ internal sealed partial class Announcer : BackgroundService
 
     private TimeSpan UntilNextDue()
     {
-        var due = _heartbeatInterval - _time.GetElapsedTime(_lastHeartbeat);
+        var due = _heartbeatDelay - _time.GetElapsedTime(_lastHeartbeat);
         return due > TimeSpan.Zero && !_snapshotWanted ? due : TimeSpan.Zero;
     }
 

@@ -102,13 +102,13 @@ public sealed class AnnouncerTests : IAsyncLifetime, IAsyncDisposable
     {
         await StartAsync();
 
-        for (var i = 0; _sink.Taken.Count < 3 && i < 10_000; i++)
+        for (var i = 0; _sink.Taken.OfType<DeltaEvent>().Count() < 2 && i < 10_000; i++)
         {
             _source.Report(new ContentAdded(Some.Digest(i)));
             await PassAsync(TimeSpan.FromMilliseconds(5));
         }
 
-        Assert.True(_sink.Taken.Count >= 3);
+        Assert.True(_sink.Taken.OfType<DeltaEvent>().Count() >= 2);
     }
 
     [Fact]
@@ -120,7 +120,8 @@ public sealed class AnnouncerTests : IAsyncLifetime, IAsyncDisposable
 
         await PassAsync(HeartbeatInterval);
 
-        var heartbeat = Assert.IsType<HeartbeatEvent>((await TakenAsync(3))[2]);
+        await UntilAsync(() => _sink.Taken.OfType<HeartbeatEvent>().Any());
+        var heartbeat = _sink.Taken.OfType<HeartbeatEvent>().Last();
         Assert.Equal(2, heartbeat.Sequence);
         Assert.Equal(ContentSummary.Of([.. Keys(3), new HeldKey(Some.Digest(10))]), heartbeat.Summary);
     }
@@ -144,7 +145,7 @@ public sealed class AnnouncerTests : IAsyncLifetime, IAsyncDisposable
         Assert.Equal(Some.Digest(1), Assert.Single(first.Added).Key.Digest);
         Assert.Equal(Some.Digest(2), Assert.Single(second.Added).Key.Digest);
         Assert.Equal(Some.Digest(1), Assert.Single(second.Removed).Key.Digest);
-        Assert.Single(_sink.Attempts.Where(attempt => attempt.Sequence == 2).Select(attempt => attempt.Json).Distinct());
+        Assert.Single(_sink.Attempts.Where(attempt => attempt.Type == DeltaEvent.EventType && attempt.Sequence == 2).Select(attempt => attempt.Json).Distinct());
     }
 
     [Fact]
@@ -171,6 +172,20 @@ public sealed class AnnouncerTests : IAsyncLifetime, IAsyncDisposable
         var heartbeat = Assert.IsType<HeartbeatEvent>(_sink.Taken[^1]);
         Assert.Equal(
             new HearingRequest(Some.Node.Name, Some.Node.Location, _announcer.Epoch, heartbeat.Sequence, heartbeat.Summary), _question.Asked.Single());
+    }
+
+    [Fact]
+    public async Task A_first_snapshot_that_nobody_has_heard_is_repeated_before_the_first_heartbeat_interval_ends()
+    {
+        _question.Answer = Heard.Differs;
+        await StartAsync(1);
+
+        var start = _time.GetUtcNow();
+
+        await TakenAsync(2);
+
+        Assert.Equal(2, _sink.Taken.OfType<SnapshotEvent>().Count());
+        Assert.InRange(_time.GetUtcNow() - start, TimeSpan.Zero, HeartbeatInterval / 2);
     }
 
     [Fact]
@@ -289,11 +304,13 @@ public sealed class AnnouncerTests : IAsyncLifetime, IAsyncDisposable
         await TakenAsync(1);
     }
 
-    /// <summary>Lets time pass until so many events have been taken.</summary>
+    /// <summary>Lets time pass until that number of events about content has been taken.</summary>
     private async Task<List<LayerEvent>> TakenAsync(int count)
     {
-        await UntilAsync(() => _sink.Taken.Count >= count);
-        return _sink.Taken;
+        await UntilAsync(() => Content().Count >= count);
+        return Content();
+
+        List<LayerEvent> Content() => [.. _sink.Taken.Where(taken => taken is not HeartbeatEvent)];
     }
 
     private async Task UntilAsync(Func<bool> condition)
