@@ -9,6 +9,8 @@ namespace SpegelDapr.EndToEnd.Lab;
 /// Faults in the middle of a storm, after which all nodes that were not struck themselves have the image at the first attempt. There are as many
 /// rounds of each as SPEGEL_DAPR_STORM_ROUNDS says, by default one.
 /// </summary>
+[Trait("Suite", "containerd")]
+[Trait("Suite", "pulls")]
 public sealed class StormTests(StormTests.Fixture fixture) : LabTests(fixture), IClassFixture<StormTests.Fixture>
 {
     private const int LinkRate = 40;
