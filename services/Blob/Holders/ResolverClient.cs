@@ -15,9 +15,10 @@ namespace SpegelDapr.Blob.Holders;
 
 /// <summary>
 /// Asks the zone's resolvers over Dapr service invocation, which takes the replicas in turn, also one that hangs. So a question that is late is asked
-/// again, of the next one, and the first good answer counts; an error or an answer that does not fit is asked again at once. After a late answer
-/// questions are asked twice from the start for some time. After some questions that nobody has answered none is asked for a moment, so that an
-/// image of forty layers does not wait forty times for resolvers that are gone.
+/// again, of the next one, and the first good answer counts; an error or an answer that does not fit is asked again at once. When one replica has been
+/// late and the next has not, questions are asked twice from the start for some time; when all are late, hardly any is asked again
+/// (<see cref="RepetitionBudget"/>). After some questions that nobody has answered none is asked for a moment, so that an image of forty layers does not
+/// wait forty times for resolvers that are gone.
 /// </summary>
 internal sealed partial class ResolverClient : IDisposable
 {
@@ -29,8 +30,8 @@ internal sealed partial class ResolverClient : IDisposable
     private const int BudgetParts = 5;
 
     /// <summary>
-    /// For how long a late answer has questions asked twice from the start. A replica that hangs is noticed anew by one question in this time, since
-    /// of two answers at once the later is not waited for.
+    /// For how long a replica that was outrun has questions asked twice from the start. A replica that hangs is noticed anew by one question in this time,
+    /// since of two answers at once the later is not waited for.
     /// </summary>
     private static readonly TimeSpan DoubtLasts = TimeSpan.FromSeconds(10);
 
@@ -43,6 +44,7 @@ internal sealed partial class ResolverClient : IDisposable
     private readonly NodeIdentity _node;
     private readonly BlobMetrics _metrics;
     private readonly TimeProvider _time;
+    private readonly RepetitionBudget _repetitions = new();
     private readonly LogThrottle _lateThrottle;
     private readonly ILogger _logger;
     private long _doubtedUntil;
@@ -83,6 +85,8 @@ internal sealed partial class ResolverClient : IDisposable
 
                 // The first repetition is number 1.
                 DelayGenerator = asked => ValueTask.FromResult(asked.AttemptNumber == 1 && IsInDoubt ? TimeSpan.Zero : _lateAfter),
+                ActionGenerator = asked =>
+                    (asked.AttemptNumber == 1 && IsInDoubt) || _repetitions.TryTake() ? () => asked.Callback(asked.ActionContext) : null,
             })
             .Build();
     }
@@ -127,9 +131,11 @@ internal sealed partial class ResolverClient : IDisposable
     private async Task<T?> WithinBudgetAsync<T>(Func<CancellationToken, Task<T>> ask, CancellationToken cancellation)
         where T : class
     {
+        _repetitions.Asked();
+        var calls = new Calls();
         try
         {
-            return (T)await _pipeline.ExecuteAsync(async token => await WatchAsync(ask, token), cancellation);
+            return (T)await _pipeline.ExecuteAsync(async token => await WatchAsync(ask, calls, token), cancellation);
         }
         catch (BrokenCircuitException)
         {
@@ -143,22 +149,26 @@ internal sealed partial class ResolverClient : IDisposable
         return null;
     }
 
-    /// <summary>Asks one replica, and notes when it is late: also when it has been outrun by another or given up.</summary>
-    private async Task<T> WatchAsync<T>(Func<CancellationToken, Task<T>> ask, CancellationToken cancellation)
+    /// <summary>Asks one replica, and notes when it is late and a later call has been answered before it.</summary>
+    private async Task<T> WatchAsync<T>(Func<CancellationToken, Task<T>> ask, Calls calls, CancellationToken cancellation)
     {
-        var asked = _time.GetTimestamp();
+        var began = _time.GetTimestamp();
+        var call = calls.Begin();
         try
         {
-            return await ask(cancellation);
+            var answer = await ask(cancellation);
+            calls.Answered(call);
+            return answer;
         }
         finally
         {
-            if (_time.GetElapsedTime(asked) >= _lateAfter)
+            if (calls.IsOutrun(call) && _time.GetElapsedTime(began) >= _lateAfter)
             {
+                _repetitions.Helped();
                 Interlocked.Exchange(ref _doubtedUntil, _time.GetTimestamp() + (long)(DoubtLasts.TotalSeconds * _time.TimestampFrequency));
                 if (_lateThrottle.IsOpen())
                 {
-                    Log.Late(_logger, _lateAfter.TotalMilliseconds, DoubtLasts.TotalSeconds);
+                    Log.Outrun(_logger, _lateAfter.TotalMilliseconds, DoubtLasts.TotalSeconds);
                 }
             }
         }
@@ -212,6 +222,21 @@ internal sealed partial class ResolverClient : IDisposable
             : throw new JsonException("The answer is not one to the question.");
     }
 
+    /// <summary>The calls that one question has made, by their number from 1 on.</summary>
+    private sealed class Calls
+    {
+        private int _begun;
+        private int _answered;
+
+        public int Begin() => Interlocked.Increment(ref _begun);
+
+        /// <summary>The first answer counts.</summary>
+        public void Answered(int call) => Interlocked.CompareExchange(ref _answered, call, 0);
+
+        /// <summary>Whether a later call was answered first.</summary>
+        public bool IsOutrun(int call) => Volatile.Read(ref _answered) > call;
+    }
+
     private static partial class Log
     {
         [LoggerMessage(LogLevel.Warning, "No resolver answers, so requests go upstream: {Reason}")]
@@ -219,7 +244,7 @@ internal sealed partial class ResolverClient : IDisposable
 
         [LoggerMessage(
             LogLevel.Warning,
-            "A resolver has not answered within {Milliseconds} ms, so another has been asked as well. For {Seconds} s each question is asked twice at once.")]
-        public static partial void Late(ILogger logger, double milliseconds, double seconds);
+            "A resolver has not answered within {Milliseconds} ms, but another has. For {Seconds} s each question is asked twice at once.")]
+        public static partial void Outrun(ILogger logger, double milliseconds, double seconds);
     }
 }

@@ -95,6 +95,41 @@ public sealed class ResolverClientTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task Resolvers_that_are_all_slow_are_hardly_asked_again()
+    {
+        _sidecar.Replicas =
+        [
+            async context =>
+            {
+                await Task.Delay(3.5 * Late, _time, context.RequestAborted);
+                await TakenInTurn.Answering(Good)(context);
+            },
+        ];
+
+        for (var i = 0; i < 200; i++)
+        {
+            Assert.NotNull(await _time.RunAsync(AskAsync()));
+        }
+
+        Assert.InRange(_sidecar.Count, 200, 200 + RepetitionBudget.Most + (200 / 10));
+        Assert.Empty(_logger.Warnings);
+    }
+
+    [Fact]
+    public async Task Resolvers_that_all_answer_with_errors_are_hardly_asked_again()
+    {
+        _sidecar.Replicas = [TakenInTurn.Answering([], StatusCodes.Status500InternalServerError)];
+
+        for (var i = 0; i < 100; i++)
+        {
+            Assert.Null(await AskAsync());
+            _time.Advance(TimeSpan.FromSeconds(3));
+        }
+
+        Assert.InRange(_sidecar.Count, 100, 100 + RepetitionBudget.Most + (100 / 10));
+    }
+
+    [Fact]
     public async Task An_error_and_what_is_no_answer_are_asked_again_at_once()
     {
         _sidecar.Replicas =
