@@ -19,12 +19,16 @@ internal sealed record MirrorSettings(IReadOnlyList<MirroredRegistry> Registries
     /// The parser of containerd 1.x takes no bracket in a table's header, quoted or not, so an IPv6 mirror's hosts.toml would not be read at all
     /// (lexInsideTableKey in pelletier/go-toml 1).
     /// </summary>
-    /// <exception cref="UserErrorException">containerd is known to be such a one.</exception>
+    /// <exception cref="UserErrorException">containerd is such a one, or is not known not to be.</exception>
     public void ThrowIfUnreadable()
     {
-        if (Containerd is not null && Containerd < SecondContainerd && Mirrors.Select(mirror => mirror.ToString()).FirstOrDefault(mirror => mirror.Contains('[', StringComparison.Ordinal)) is { } ipv6)
+        if (Containerd >= SecondContainerd || Mirrors.Select(mirror => mirror.ToString()).FirstOrDefault(mirror => mirror.Contains('[', StringComparison.Ordinal)) is not { } ipv6)
         {
-            throw new UserErrorException($"--mirror is '{ipv6}', and containerd {Containerd} cannot read an IPv6 address in hosts.toml: give an IPv4 address or a name, or use containerd {SecondContainerd} or later.");
+            return;
         }
+
+        throw new UserErrorException(Containerd is null
+            ? $"--mirror is '{ipv6}', which containerd reads in hosts.toml from {SecondContainerd} on, but its version is not known: give its socket as --containerd-sock, or an IPv4 address or a name."
+            : $"--mirror is '{ipv6}', and containerd {Containerd} cannot read an IPv6 address in hosts.toml: give an IPv4 address or a name, or use containerd {SecondContainerd} or later.");
     }
 }

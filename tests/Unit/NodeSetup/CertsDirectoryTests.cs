@@ -145,10 +145,10 @@ public sealed class CertsDirectoryTests : IDisposable
     }
 
     [Theory]
-    [InlineData("1.7", true)]
-    [InlineData("2.0", false)]
-    [InlineData(null, false)]
-    public void An_IPv6_mirror_is_refused_where_containerd_could_not_read_it(string? containerd, bool isRefused)
+    [InlineData("1.7", "and containerd 1.7 cannot read an IPv6 address")]
+    [InlineData("2.0", null)]
+    [InlineData(null, "but its version is not known")]
+    public void An_IPv6_mirror_is_refused_where_containerd_may_not_read_it(string? containerd, string? problem)
     {
         var settings = CertsTree.Settings() with
         {
@@ -158,8 +158,16 @@ public sealed class CertsDirectoryTests : IDisposable
 
         var error = Record.Exception(settings.ThrowIfUnreadable);
 
-        Assert.Equal(isRefused, error is UserErrorException);
-        Assert.StartsWith(isRefused ? "--mirror is 'http://[fd00::1]:5000', and containerd 1.7 cannot read" : "", error?.Message ?? "", StringComparison.Ordinal);
+        if (problem is null)
+        {
+            Assert.Null(error);
+        }
+        else
+        {
+            var message = Assert.IsType<UserErrorException>(error).Message;
+            Assert.StartsWith("--mirror is 'http://[fd00::1]:5000', ", message, StringComparison.Ordinal);
+            Assert.Contains(problem, message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]

@@ -22,7 +22,7 @@ public sealed class ConfigureCommandTests : IDisposable
         await File.WriteAllTextAsync(At("config.toml"), "version = 2\n");
         Assert.Equal(0, await ConfigureAsync());
         var problems = await File.ReadAllLinesAsync(At("problems"));
-        Assert.Equal([$"{At("none.sock")} cannot be asked (it does", "config_path is not set"], problems.Select(line => line.Split([" not exist", ", so"], StringSplitOptions.None)[0]));
+        Assert.Equal([$"{At("none/containerd.sock")} cannot be asked (its directory does", "config_path is not set"], problems.Select(line => line.Split([" not exist", ", so"], StringSplitOptions.None)[0]));
 
         await File.WriteAllTextAsync(At("config.toml"), $"version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfig_path = '{At("certs.d")}'\n");
         Assert.Equal(0, await ConfigureAsync());
@@ -113,7 +113,7 @@ public sealed class ConfigureCommandTests : IDisposable
     private Task<int> ConfigureAsync() => ConfigureCommand.Create().Parse(
         [
             "--certs-d", At("certs.d"), "--mirror", "http://127.0.0.1:5000", "--registry", "ghcr.io", "--containerd-config", At("config.toml"), "--problems", At("problems"),
-            "--containerd-sock", At("none.sock"),
+            "--containerd-sock", At("none/containerd.sock"),
         ]).InvokeAsync();
 
     private string At(string name) => Path.Combine(_directory.FullName, name);

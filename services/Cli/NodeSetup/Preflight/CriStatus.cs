@@ -18,7 +18,7 @@ internal static class CriStatus
     /// <summary>How long a containerd that does not answer is waited for. One that starts takes seconds, with thousands of containers tens of them.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    /// <summary>Asks containerd, again and again while it does not answer, as it does not while it starts.</summary>
+    /// <summary>Asks containerd, again and again while it does not answer or is not there, as while it starts.</summary>
     /// <param name="socket">Its socket.</param>
     /// <param name="time">Counts the wait.</param>
     /// <param name="progress">Is told once that containerd is waited for.</param>
@@ -27,9 +27,9 @@ internal static class CriStatus
     /// <exception cref="ContainerdSilentException">It has not answered in a minute.</exception>
     public static async Task<ContainerdSettings> ReadAsync(string socket, TimeProvider time, TextWriter progress, CancellationToken cancellationToken)
     {
-        if (!File.Exists(socket))
+        if (!Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(socket))))
         {
-            throw CannotBeAsked(socket, "it does not exist");
+            throw CannotBeAsked(socket, "its directory does not exist");
         }
 
         var started = time.GetTimestamp();
@@ -40,7 +40,7 @@ internal static class CriStatus
             {
                 return await AskAsync(socket, time, cancellationToken);
             }
-            catch (RpcException e) when (e.StatusCode == StatusCode.Unavailable && SocketErrorOf(e)?.SocketErrorCode != SocketError.AccessDenied)
+            catch (RpcException e) when (IsStarting(e))
             {
                 silence = ReasonOf(e);
             }
@@ -103,6 +103,17 @@ internal static class CriStatus
             Root = Find(config.RootElement, "containerdRootDir")?.GetString(),
         };
     }
+
+    /// <summary>
+    /// Whether containerd is perhaps on its way up. Its CRI plugin says until then that it is not initialized: from 2.0 on as UNAVAILABLE, before as
+    /// UNKNOWN (pkg/cri/instrument/instrumented_service.go). A socket is not there while containerd restarts.
+    /// </summary>
+    private static bool IsStarting(RpcException e) => e.StatusCode switch
+    {
+        StatusCode.Unavailable => SocketErrorOf(e)?.SocketErrorCode != SocketError.AccessDenied,
+        StatusCode.Unknown => e.Status.Detail.Contains("not initialized", StringComparison.Ordinal),
+        _ => false,
+    };
 
     private static string ReasonOf(Exception e) => e is RpcException rpc ? SocketErrorOf(rpc)?.Message ?? rpc.Status.Detail : e.Message;
 
