@@ -219,7 +219,11 @@ internal sealed partial class PeerTransfer : IDisposable
             {
                 await reading.WaitAsync(patience > TimeSpan.Zero ? patience : TimeSpan.Zero, _peers.Time);
             }
-            catch (TimeoutException) when (!reading.IsCompleted)
+            catch (TimeoutException) when (reading.IsCompleted)
+            {
+                // It has just been in time.
+            }
+            catch (TimeoutException)
             {
                 var silence = _excused + _waited + _peers.Time.GetElapsedTime(asked);
                 if ((!_givenOut && StartBudgetLeft <= TimeSpan.Zero)

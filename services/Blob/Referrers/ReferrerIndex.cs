@@ -8,7 +8,7 @@ namespace SpegelDapr.Blob.Referrers;
 
 /// <summary>
 /// Which manifests of the node's own content refer to which. It is read from the content when somebody asks for the first time, and after that from what has
-/// come since: each file is looked into once. Nodes that nobody asks do nothing.
+/// come since: each file is looked into once, if it is whole. Nodes that nobody asks do nothing.
 /// </summary>
 internal sealed partial class ReferrerIndex(
     LocalContent local, IOptions<BlobOptions> options, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<ReferrerIndex> logger)
@@ -78,6 +78,7 @@ internal sealed partial class ReferrerIndex(
 
             var known = new HashSet<UInt128>();
             var subjects = new Dictionary<Digest, Digest>();
+            var areAllKnown = true;
             foreach (var digest in local.List())
             {
                 if (stopping.IsCancellationRequested)
@@ -86,18 +87,29 @@ internal sealed partial class ReferrerIndex(
                 }
 
                 var beginning = UInt128.Parse(digest.Hex.AsSpan(0, 32), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
-                known.Add(beginning);
-                if (!_known.Contains(beginning) && SubjectOf(digest) is { } found)
+                if (_known.Contains(beginning))
                 {
-                    subjects[digest] = found;
+                    known.Add(beginning);
+                    if (_subjects.TryGetValue(digest, out var remembered))
+                    {
+                        subjects[digest] = remembered;
+                    }
                 }
-                else if (_subjects.TryGetValue(digest, out var remembered))
+                else if (TryReadSubject(digest, out var found))
                 {
-                    subjects[digest] = remembered;
+                    known.Add(beginning);
+                    if (found is { } subject)
+                    {
+                        subjects[digest] = subject;
+                    }
+                }
+                else
+                {
+                    areAllKnown = false;
                 }
             }
 
-            (_known, _subjects, _settledAt) = (known, subjects, changed + Settling < now ? changed : null);
+            (_known, _subjects, _settledAt) = (known, subjects, areAllKnown && changed + Settling < now ? changed : null);
             _referrers = subjects.ToLookup(pair => pair.Value, pair => pair.Key);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -107,25 +119,33 @@ internal sealed partial class ReferrerIndex(
         }
     }
 
-    private Digest? SubjectOf(Digest digest)
+    /// <summary>Reads what a file refers to, if anything; false when it cannot be read, or is an object without an end, as while it is written.</summary>
+    private bool TryReadSubject(Digest digest, out Digest? subject)
     {
+        subject = null;
         try
         {
             using var file = local.OpenUnverified(digest);
             Span<byte> first = stackalloc byte[1];
-            if (file is null || file.Length is 0 or > OciManifest.MaxBytes || file.Read(first, 0) == 0 || !StartsJson.Contains(first[0]))
+            if (file is null || file.Length == 0 || file.Read(first, 0) == 0)
             {
-                return null;
+                return false;
+            }
+
+            if (file.Length > OciManifest.MaxBytes || !StartsJson.Contains(first[0]))
+            {
+                return true;
             }
 
             // Most JSON is no manifest that refers to another.
             var bytes = file.ReadAll();
-            return bytes.AsSpan().IndexOf("\"subject\""u8) < 0 ? null : OciManifest.TryParse(bytes)?.Subject?.Digest;
+            subject = bytes.AsSpan().IndexOf("\"subject\""u8) < 0 ? null : OciManifest.TryParse(bytes)?.Subject?.Digest;
+            return first[0] != '{' || bytes.AsSpan().TrimEnd(" \t\r\n"u8) is [.., (byte)'}'];
         }
         catch (IOException e)
         {
             Log.Unreadable(logger, e.Message);
-            return null;
+            return false;
         }
     }
 

@@ -196,6 +196,21 @@ public sealed class ConformanceTests : BlobTests
     }
 
     [Fact]
+    public async Task A_referrer_that_was_not_whole_when_somebody_asked_is_listed_once_it_is()
+    {
+        var node = await NodeAsync();
+        var subject = Digest.OfSha256([1]);
+        var content = Artifact(subject, type: TypeA);
+        var referrer = node.Keep(content);
+        await File.WriteAllBytesAsync(node.PathOf(referrer), content[..^10]);
+        Assert.Empty((await ReferrersAsync(node, $"/v2/app/referrers/{subject}")).Index.Manifests!);
+
+        await File.WriteAllBytesAsync(node.PathOf(referrer), content);
+
+        Assert.Equal(referrer, Assert.Single((await ReferrersAsync(node, $"/v2/app/referrers/{subject}")).Index.Manifests!).Digest);
+    }
+
+    [Fact]
     public async Task Many_referrers_are_listed_page_by_page()
     {
         var node = await NodeAsync();
