@@ -104,6 +104,16 @@ public sealed class ResubscriptionTests : SidecarTests
     }
 
     [Fact]
+    public async Task What_is_not_declared_of_a_fixed_reach_is_said_too()
+    {
+        var replica = await StartAsync([], hotReloads: true, declared: [Own], reach: "eu/b");
+
+        await UntilAsync(() => replica.Sidecar.Reads >= 3);
+
+        Assert.Contains("does not hear eu/b: apply", Assert.Single(_logger.Warnings), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_sidecar_that_knows_what_is_declared_and_has_not_asked_yet_is_waited_for()
     {
         var replica = await StartAsync([]);
@@ -181,26 +191,26 @@ public sealed class ResubscriptionTests : SidecarTests
     }
 
     /// <summary>A replica that has seen the nodes of its own zone, and whose sidecar the app has told these locations, and resources those that are declared.</summary>
-    private async Task<Replica> StartAsync(Location[] subscribed, ZoneOptions? zones = null, bool hotReloads = false, Location[]? declared = null)
+    private async Task<Replica> StartAsync(Location[] subscribed, ZoneOptions? zones = null, bool hotReloads = false, Location[]? declared = null, string reach = "*")
     {
-        var options = Options.Create(new ResolverOptions { Region = Own.Region, Zone = Own.Zone, Reach = { "*" } });
-        var reach = new Reach(options, Options.Create(zones ?? new()), NullLogger<Reach>.Instance);
+        var options = Options.Create(new ResolverOptions { Region = Own.Region, Zone = Own.Zone, Reach = { reach } });
+        var locations = new Reach(options, Options.Create(zones ?? new()), NullLogger<Reach>.Instance);
         var sidecar = new FakeSidecar
         {
-            Told = () => reach.Locations,
+            Told = () => locations.Locations,
             Topics = [.. subscribed.Select(LayerTopics.Events)],
             Declared = [.. (declared ?? []).Select(LayerTopics.Events)],
             HotReloads = hotReloads,
         };
-        var replica = new Replica(reach, sidecar, new Resubscription(
-            reach,
+        var replica = new Replica(locations, sidecar, new Resubscription(
+            locations,
             sidecar,
             Turns(options),
             Metrics,
             Time,
             _logger));
         await StartAsync(replica.Resubscription);
-        reach.Seen([Own]);
+        locations.Seen([Own]);
         await UntilAsync(() => sidecar.Reads > 0);
         return replica;
     }
