@@ -108,6 +108,20 @@ public sealed class ComponentsCommandTests
         Assert.Equal(
             [
                 """
+                apiVersion: dapr.io/v2alpha1
+                kind: Subscription
+                metadata:
+                  name: layer-events.a.a
+                spec:
+                  pubsubname: layer-events
+                  topic: layers.eu.a
+                  routes:
+                    default: /v1/events/eu/a
+                scopes:
+                - resolver-a
+
+                """,
+                """
                 kind: Component
                 metadata: {name: layer-events}
                 spec:
@@ -121,20 +135,6 @@ public sealed class ComponentsCommandTests
                     value: discovery-a=
                 scopes:
                 - discovery-a
-                - resolver-a
-
-                """,
-                """
-                apiVersion: dapr.io/v2alpha1
-                kind: Subscription
-                metadata:
-                  name: layer-events.a.a
-                spec:
-                  pubsubname: layer-events
-                  topic: layers.eu.a
-                  routes:
-                    default: /v1/events/eu/a
-                scopes:
                 - resolver-a
 
                 """,
@@ -164,7 +164,7 @@ public sealed class ComponentsCommandTests
         {
             using var directory = new TestDirectory();
             File.WriteAllText(directory.File("a.yaml"), "kind: Component\nmetadata: {name: layer-events}\nspec: {metadata: []}\n");
-            return [.. new ScopedResources(ScopedZone.All([.. zones.Select(Location.Parse)], options)).Read(directory.File("a.yaml")).Skip(1)];
+            return [.. new ScopedResources(ScopedZone.All([.. zones.Select(Location.Parse)], options)).Read(directory.File("a.yaml")).SkipLast(1)];
         }
     }
 
@@ -190,7 +190,7 @@ public sealed class ComponentsCommandTests
             - resolver-a
 
             """,
-            new ScopedResources(ScopedZone.All(Locations[..1], new ZoneOptions())).Read(directory.File("a.yml")).First());
+            new ScopedResources(ScopedZone.All(Locations[..1], new ZoneOptions())).Read(directory.File("a.yml")).Last());
     }
 
     [Fact]

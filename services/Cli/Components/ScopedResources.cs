@@ -42,11 +42,14 @@ internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
 
             var name = Name(resource);
             ScopeComponent(resource, name, file);
-            yield return Write(resource);
+
+            // Before the component: a sidecar that has waited for it asks its app what to subscribe to when it comes, and the app what is declared.
             foreach (var (zone, heard) in zones.Where(_ => name == DaprNames.LayerEvents).SelectMany(zone => zone.Heard, (zone, heard) => (zone, heard)))
             {
                 yield return Write(Subscription(zone, heard));
             }
+
+            yield return Write(resource);
         }
     }
 

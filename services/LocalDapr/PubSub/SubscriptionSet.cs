@@ -114,7 +114,8 @@ internal sealed partial class SubscriptionSet(
 
     /// <summary>
     /// Ends all subscriptions to a component, has the component changed, and starts them on what it has become. When one cannot be started the component is
-    /// removed, also when its scopes do not allow what went unallowed before (dapr/pkg/runtime/processor/pubsub).
+    /// removed, also for a topic without which <see cref="StartAsync(IReadOnlyList{TopicRoute}, CancellationToken)"/> goes on
+    /// (dapr/pkg/runtime/processor/pubsub). Where daprd lets those run that it could start, on a component that it no longer knows, they end here.
     /// </summary>
     /// <exception cref="LocalDaprException">A subscription cannot be started.</exception>
     public Task ReloadAsync(string pubSubName, Func<Task> change, CancellationToken cancellation) => GuardedAsync(
