@@ -419,7 +419,7 @@ public sealed class EventTests : IDisposable
 
             // Who applied it knows it at once.
             Assert.Single(await NowAsync(_replica, key));
-            _time.Advance(DocumentCache.MissesLive);
+            _time.Advance(DocumentCache.MissesLive + TimeSpan.FromTicks(1));
             Assert.Single(await NowAsync(other, key));
         }
     }
@@ -439,6 +439,16 @@ public sealed class EventTests : IDisposable
         }
 
         Assert.InRange(_store.Reads, 2, 25);
+    }
+
+    [Fact]
+    public async Task A_store_that_is_slow_is_not_read_twice_for_what_nobody_holds()
+    {
+        _store.Latency = DocumentCache.MissesLive + TimeSpan.FromMilliseconds(10);
+
+        Assert.Empty((await _time.RunAsync(_replica.FindAsync([Layer])))[Layer]);
+
+        Assert.Equal(1, _store.Reads);
     }
 
     [Fact]
