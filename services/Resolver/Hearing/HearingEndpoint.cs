@@ -31,11 +31,11 @@ internal sealed class HearingEndpoint(
     /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
     public async Task<Heard> CompareAsync(HearingRequest question, CancellationToken cancellation)
     {
-        var node = new LeaseHolder(question.Location, question.Node);
-        var remembered = Compare((await leases.RecallAsync([node], cancellation)).GetValueOrDefault(node), question);
+        var began = _time.GetTimestamp();
+        var heard = await CompareAsync(question, since: null, cancellation);
 
-        // A lease that is remembered may lack what another replica has applied since, and a snapshot is not to be sent for that.
-        return remembered == Heard.Matches ? remembered : Compare(await leases.FindAsync(node.Location, node.Name, cancellation), question);
+        // A lease that was remembered before may lack what another replica has applied since, and a snapshot is not to be sent for that.
+        return heard == Heard.Matches ? heard : await CompareAsync(question, began, cancellation);
     }
 
     /// <inheritdoc/>
@@ -53,6 +53,10 @@ internal sealed class HearingEndpoint(
     /// <inheritdoc/>
     protected override void Measure(TimeSpan duration, string outcome) => metrics.Compared(outcome);
 
-    private Heard Compare(Lease? lease, HearingRequest question) =>
-        lease?.Compare(question.Epoch, question.Sequence, question.Summary, _time.GetUtcNow(), Grace) ?? Heard.Unknown;
+    private async Task<Heard> CompareAsync(HearingRequest question, long? since, CancellationToken cancellation)
+    {
+        var node = new LeaseHolder(question.Location, question.Node);
+        var lease = (await leases.RecallAsync([node], cancellation, since)).GetValueOrDefault(node);
+        return lease?.Compare(question.Epoch, question.Sequence, question.Summary, _time.GetUtcNow(), Grace) ?? Heard.Unknown;
+    }
 }

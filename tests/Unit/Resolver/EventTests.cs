@@ -221,8 +221,32 @@ public sealed class EventTests : IDisposable
         _node.Heartbeat();
         await _time.RunAsync(_replica.DeliverAsync(_sent[^1]));
         await _time.RunAsync(other.DeliverAsync(delta));
+        _time.Advance(TimeSpan.FromMilliseconds(1));
 
         Assert.Equal(Heard.Matches, await AskAsync());
+    }
+
+    [Fact]
+    public async Task Every_answer_costs_one_read_at_most()
+    {
+        _store.Latency = TimeSpan.FromMilliseconds(10);
+        Assert.Equal((Heard.Unknown, 1), await AskAndCountAsync());
+        _node.Start();
+        await DeliverAllAsync();
+        Assert.Equal((Heard.Matches, 0), await AskAndCountAsync());
+        _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal((Heard.Matches, 1), await AskAndCountAsync());
+
+        _node.Hold(new HeldKey(Layer));
+        Assert.Equal((Heard.Behind, 1), await AskAndCountAsync());
+        _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal((Heard.Behind, 1), await AskAndCountAsync());
+
+        async Task<(Heard, int)> AskAndCountAsync()
+        {
+            var before = _store.Reads;
+            return (await AskAsync(), _store.Reads - before);
+        }
     }
 
     [Fact]
