@@ -43,7 +43,7 @@ internal sealed class ResolverReplica : IDisposable, IWishTopic
         InFlight = new InFlightBook(store, _cache, Leases, new InFlightLoads(time), backoff, options, time, NullLogger<InFlightBook>.Instance);
         var zones = Options.Create(new ZoneOptions());
         var reach = new Reach(options, zones, NullLogger<Reach>.Instance);
-        var wishes = new SnapshotWishes(this, options, metrics, time, NullLogger<SnapshotWishes>.Instance);
+        var wishes = new SnapshotWishes(this, Leases, options, metrics, time, NullLogger<SnapshotWishes>.Instance);
         _wishes = new WishEndpoint(Leases, options, zones, time, NullLogger<WishEndpoint>.Instance);
         _hearing = new HearingEndpoint(Leases, options, metrics, time, NullLogger<HearingEndpoint>.Instance);
         _endpoint = new EventEndpoint(
