@@ -2,12 +2,14 @@ using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Store;
+using SpegelDapr.Resolver.Subscribing;
 
 namespace SpegelDapr.Resolver.Hearing;
 
 /// <summary>Answers <see cref="HearingRequest"/>: 200 with a <see cref="HearingAnswer"/>, 400 for a bad question, 503 while the store is away.</summary>
 internal sealed class HearingEndpoint(
     LeaseBook leases,
+    SilenceWatch silence,
     IOptions<ResolverOptions> options,
     ResolverMetrics metrics,
     TimeProvider time,
@@ -46,6 +48,7 @@ internal sealed class HearingEndpoint(
     /// <inheritdoc/>
     protected override async Task<(HearingAnswer Answer, string Outcome)> AnswerAsync(HearingRequest question, CancellationToken cancellation)
     {
+        silence.Asked(question.Node);
         var heard = await CompareAsync(question, cancellation);
         return (new HearingAnswer(heard), heard.Name());
     }
