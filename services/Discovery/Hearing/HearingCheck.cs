@@ -18,15 +18,21 @@ internal sealed partial class HearingCheck(
     private static readonly TimeSpan AskBudget = TimeSpan.FromSeconds(2);
 
     /// <summary>
-    /// The time between attempts while resolvers answer that their store is away, plus and minus a third: a store that comes back empty is noticed so soon.
-    /// While nobody answers, nothing is lost, and attempts become as rare as heartbeats.
+    /// The time from an attempt that failed to the next one. It doubles with each, but never beyond the time between heartbeats, and up to a third is added so
+    /// that nodes do not ask together.
     /// </summary>
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1.5);
+
+    /// <summary>
+    /// The most of it while resolvers answer that their store is away: a store that comes back empty is noticed so soon. While nobody answers, nothing is
+    /// lost.
+    /// </summary>
+    private static readonly TimeSpan MostDelayWithoutStore = TimeSpan.FromSeconds(5);
 
     private readonly WakeSignal _said = new(time);
     private readonly SnapshotNeed _need = new(time);
     private volatile HearingRequest? _question;
-    private TimeSpan _delay = RetryDelay;
+    private TimeSpan _delay;
     private long? _silentSince;
 
     /// <summary>Has the question asked that a heartbeat, which has been published, makes.</summary>
@@ -47,7 +53,7 @@ internal sealed partial class HearingCheck(
             next = Timeout.InfiniteTimeSpan;
             if (await TryAskAsync(cancellationToken) is not { } heard)
             {
-                next = _delay * (2.0 / 3 + (Random.Shared.NextDouble() * 2 / 3));
+                next = _delay * (1 + (Random.Shared.NextDouble() / 3));
                 continue;
             }
 
@@ -76,7 +82,7 @@ internal sealed partial class HearingCheck(
                 Log.Answered(logger, time.GetElapsedTime(since).TotalSeconds);
             }
 
-            (_silentSince, _delay) = (null, RetryDelay);
+            _silentSince = null;
             return heard;
         }
         catch (NoAnswerException e)
@@ -94,14 +100,13 @@ internal sealed partial class HearingCheck(
     private void Fail(string reason, bool isStoreAway)
     {
         metrics.Asked("none");
+        var longer = _silentSince is null ? RetryDelay : 2 * _delay;
+        _delay = new[] { longer, options.Value.HeartbeatInterval, isStoreAway ? MostDelayWithoutStore : longer }.Min();
         if (_silentSince is null)
         {
             _silentSince = time.GetTimestamp();
             Log.Silent(logger, reason);
         }
-
-        var longer = 2 * _delay < options.Value.HeartbeatInterval ? 2 * _delay : options.Value.HeartbeatInterval;
-        _delay = isStoreAway || longer < RetryDelay ? RetryDelay : longer;
     }
 
     private static partial class Log

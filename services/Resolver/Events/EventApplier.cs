@@ -46,7 +46,7 @@ internal sealed class EventApplier(
         {
             case HeartbeatEvent heartbeat:
                 await UpdateAsync(heartbeat, lease => lease.Hear(heartbeat, time.GetUtcNow()), cancellation);
-                await wishes.CompareAsync(heartbeat, known, cancellation);
+                wishes.Compare(heartbeat, known);
                 return EventOutcome.Applied;
 
             case LeavingEvent:

@@ -2,12 +2,14 @@ using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver.Leases;
 using SpegelDapr.Resolver.Store;
+using SpegelDapr.Resolver.Subscribing;
 
 namespace SpegelDapr.Resolver.Hearing;
 
 /// <summary>Answers <see cref="HearingRequest"/>: 200 with a <see cref="HearingAnswer"/>, 400 for a bad question, 503 while the store is away.</summary>
 internal sealed class HearingEndpoint(
     LeaseBook leases,
+    SilenceWatch silence,
     IOptions<ResolverOptions> options,
     ResolverMetrics metrics,
     TimeProvider time,
@@ -31,11 +33,11 @@ internal sealed class HearingEndpoint(
     /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
     public async Task<Heard> CompareAsync(HearingRequest question, CancellationToken cancellation)
     {
-        var node = new LeaseHolder(question.Location, question.Node);
-        var remembered = Compare((await leases.RecallAsync([node], cancellation)).GetValueOrDefault(node), question);
+        var began = _time.GetTimestamp();
+        var heard = await CompareAsync(question, since: null, cancellation);
 
-        // A lease that is remembered may lack what another replica has applied since, and a snapshot is not to be sent for that.
-        return remembered == Heard.Matches ? remembered : Compare(await leases.FindAsync(node.Location, node.Name, cancellation), question);
+        // A lease that was remembered before may lack what another replica has applied since, and a snapshot is not to be sent for that.
+        return heard == Heard.Matches ? heard : await CompareAsync(question, began, cancellation);
     }
 
     /// <inheritdoc/>
@@ -46,6 +48,7 @@ internal sealed class HearingEndpoint(
     /// <inheritdoc/>
     protected override async Task<(HearingAnswer Answer, string Outcome)> AnswerAsync(HearingRequest question, CancellationToken cancellation)
     {
+        silence.Asked(question.Node);
         var heard = await CompareAsync(question, cancellation);
         return (new HearingAnswer(heard), heard.Name());
     }
@@ -53,6 +56,10 @@ internal sealed class HearingEndpoint(
     /// <inheritdoc/>
     protected override void Measure(TimeSpan duration, string outcome) => metrics.Compared(outcome);
 
-    private Heard Compare(Lease? lease, HearingRequest question) =>
-        lease?.Compare(question.Epoch, question.Sequence, question.Summary, _time.GetUtcNow(), Grace) ?? Heard.Unknown;
+    private async Task<Heard> CompareAsync(HearingRequest question, long? since, CancellationToken cancellation)
+    {
+        var node = new LeaseHolder(question.Location, question.Node);
+        var lease = (await leases.RecallAsync([node], cancellation, since)).GetValueOrDefault(node);
+        return lease?.Compare(question.Epoch, question.Sequence, question.Summary, _time.GetUtcNow(), Grace) ?? Heard.Unknown;
+    }
 }

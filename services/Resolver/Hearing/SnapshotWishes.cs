@@ -2,69 +2,107 @@ using System.Collections.Concurrent;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Contracts;
 using SpegelDapr.Resolver.Leases;
+using SpegelDapr.Resolver.Store;
 
 namespace SpegelDapr.Resolver.Hearing;
 
 /// <summary>
 /// Wishes for snapshots of other zones' nodes when something of what they have said is missing here. Those of the own zone ask by themselves. Where the
 /// other zone has the same store, its resolvers see the same and the node has asked them before <see cref="Patience"/> is over: only with stores of
-/// their own is anything wished for. A wish that is lost is made again.
+/// their own is anything wished for. A wish that is lost is made again, and so is one whose snapshot has not come here, ever more rarely.
 /// </summary>
 internal sealed partial class SnapshotWishes(
     IWishTopic topic,
+    LeaseBook leases,
     IOptions<ResolverOptions> options,
     ResolverMetrics metrics,
     TimeProvider time,
     ILogger<SnapshotWishes> logger)
 {
-    /// <summary>The least time between two wishes for one node: it hears of the first after a heartbeat, and needs some time to answer.</summary>
-    public static readonly TimeSpan LeastInterval = TimeSpan.FromMinutes(1);
+    /// <summary>
+    /// The least time between two wishes for one node: it hears of the first after a heartbeat, and needs some time to answer. It doubles until the node's
+    /// content is known here.
+    /// </summary>
+    private static readonly TimeSpan LeastInterval = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan MostInterval = TimeSpan.FromHours(1);
 
-    /// <summary>How long something must have been missing.</summary>
+    /// <summary>How long what a heartbeat claims is waited for.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
-    private static readonly TimeSpan PublishBudget = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Budget = TimeSpan.FromSeconds(5);
 
     private readonly Location _here = options.Value.Location;
-    private readonly ConcurrentDictionary<LeaseHolder, DateTimeOffset> _wished = new();
+    private readonly ConcurrentDictionary<LeaseHolder, Pause> _pauses = new();
 
-    /// <summary>Compares what a node says with what was known of it before it said so.</summary>
+    /// <summary>Compares what a node says with what was known of it before it said so, and again after <see cref="Patience"/> if something was missing.</summary>
     /// <param name="heartbeat">What it says.</param>
     /// <param name="known">What was known; null for nothing.</param>
-    /// <param name="cancellation">Ends the wish.</param>
-    public async Task CompareAsync(HeartbeatEvent heartbeat, Lease? known, CancellationToken cancellation)
+    public void Compare(HeartbeatEvent heartbeat, Lease? known)
     {
-        if (heartbeat.Node.Location == _here
-            || known?.Compare(heartbeat.Epoch, heartbeat.Sequence, heartbeat.Summary, time.GetUtcNow(), Patience) != Heard.Differs
-            || !MayWish(new LeaseHolder(heartbeat.Node.Location, heartbeat.Node.Name)))
+        var node = new LeaseHolder(heartbeat.Node.Location, heartbeat.Node.Name);
+        if (node.Location == _here)
         {
             return;
         }
 
-        using var budget = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        budget.CancelAfter(PublishBudget);
-        try
+        if (!IsMissing(heartbeat, known))
         {
-            await topic.PublishAsync(heartbeat.Node.Location, new SnapshotWish(heartbeat.Node.Name, heartbeat.Epoch, time.GetUtcNow()), budget.Token);
-            metrics.SnapshotWished();
-            Log.Wished(logger, heartbeat.Node.Name, heartbeat.Node.Location);
+            _pauses.TryRemove(node, out _);
         }
-        catch (Exception e) when (e is Dapr.DaprException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
+        else if (MayWish(node))
         {
-            Log.CannotWish(logger, heartbeat.Node.Name, heartbeat.Node.Location, e.Message);
+            _ = WishIfStillMissingAsync(node, heartbeat);
         }
     }
+
+    private bool IsMissing(HeartbeatEvent heartbeat, Lease? known) =>
+        known?.Compare(heartbeat.Epoch, heartbeat.Sequence, heartbeat.Summary, time.GetUtcNow(), Patience) != Heard.Matches;
 
     private bool MayWish(LeaseHolder node)
     {
         var now = time.GetUtcNow();
-        foreach (var old in _wished.Where(wished => now - wished.Value >= LeastInterval))
+        var before = _pauses.GetValueOrDefault(node);
+        if (now < before?.EndsAt)
         {
-            _wished.TryRemove(old);
+            return false;
         }
 
-        return _wished.TryAdd(node, now);
+        // A node whose pause ended long ago has gone.
+        foreach (var old in _pauses.Where(old => now - old.Value.EndsAt >= MostInterval))
+        {
+            _pauses.TryRemove(old);
+        }
+
+        var length = before is null ? LeastInterval : 2 * before.Length < MostInterval ? 2 * before.Length : MostInterval;
+        var pause = new Pause(now + length, length);
+        return before is null ? _pauses.TryAdd(node, pause) : _pauses.TryUpdate(node, pause, before);
     }
+
+    private async Task WishIfStillMissingAsync(LeaseHolder node, HeartbeatEvent heartbeat)
+    {
+        await Task.Delay(Patience, time);
+        using var budget = new CancellationTokenSource(Budget, time);
+        try
+        {
+            if (!IsMissing(heartbeat, await leases.FindAsync(node.Location, node.Name, budget.Token)))
+            {
+                _pauses.TryRemove(node, out _);
+                return;
+            }
+
+            await topic.PublishAsync(node.Location, new SnapshotWish(node.Name, heartbeat.Epoch, time.GetUtcNow()), budget.Token);
+            metrics.SnapshotWished();
+            Log.Wished(logger, node.Name, node.Location);
+        }
+        catch (Exception e) when (e is Dapr.DaprException or StoreUnavailableException or OperationCanceledException)
+        {
+            Log.CannotWish(logger, node.Name, node.Location, e.Message);
+        }
+    }
+
+    /// <param name="EndsAt">When the next wish may follow.</param>
+    /// <param name="Length">How long it is.</param>
+    private sealed record Pause(DateTimeOffset EndsAt, TimeSpan Length);
 
     private static partial class Log
     {

@@ -11,8 +11,8 @@ internal sealed class HolderBook(DocumentCache cache, LeaseBook leases, TimeProv
     private static readonly TimeSpan SecondLookBudget = TimeSpan.FromMilliseconds(150);
 
     /// <summary>
-    /// For each key, the nodes that hold it. Nobody holds a key, or another digest of a tag, only by documents that have just been read: one that is
-    /// remembered may be older than an event, or older than its nodes' leases, by which alone its entries then fail.
+    /// For each key, the nodes that hold it. Nobody holds a key, or another digest of a tag, only by documents that have just been read: one that was
+    /// remembered before may be older than an event, or older than its nodes' leases, by which alone its entries then fail.
     /// </summary>
     /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
     public async Task<ILookup<ContentKey, LiveHolder>> FindAsync(
@@ -20,10 +20,11 @@ internal sealed class HolderBook(DocumentCache cache, LeaseBook leases, TimeProv
         IReadOnlyCollection<Location> locations,
         CancellationToken cancellation)
     {
+        var justRead = time.GetTimestamp() - (long)(DocumentCache.MissesLive.TotalSeconds * time.TimestampFrequency);
         var asked = keys.Distinct().ToList();
-        var said = await ReadAsync(asked, locations, mostAge: null, cancellation);
+        var said = await ReadAsync(asked, locations, since: null, cancellation);
         var doubtful = Doubtful(asked, said);
-        if (doubtful.Count > 0 && await LookAgainAsync(doubtful, locations, cancellation) is { } again)
+        if (doubtful.Count > 0 && await LookAgainAsync(doubtful, locations, justRead, cancellation) is { } again)
         {
             said = [.. said.Where(one => !doubtful.Contains(one.Key)), .. again];
         }
@@ -57,12 +58,13 @@ internal sealed class HolderBook(DocumentCache cache, LeaseBook leases, TimeProv
         return [.. keys.Where(key => !held.Contains(key)), .. contradicted.Select(one => one.Key)];
     }
 
-    /// <summary>What the store says now; null when it does not answer, and what is remembered has to do.</summary>
-    private async Task<List<Statement>?> LookAgainAsync(HashSet<ContentKey> keys, IReadOnlyCollection<Location> locations, CancellationToken cancellation)
+    /// <summary>What the store has said since; null when it does not answer, and what is remembered has to do.</summary>
+    private async Task<List<Statement>?> LookAgainAsync(
+        HashSet<ContentKey> keys, IReadOnlyCollection<Location> locations, long since, CancellationToken cancellation)
     {
         try
         {
-            return await ReadAsync(keys, locations, DocumentCache.MissesLive, cancellation).WaitAsync(SecondLookBudget, time, cancellation);
+            return await ReadAsync(keys, locations, since, cancellation).WaitAsync(SecondLookBudget, time, cancellation);
         }
         catch (Exception e) when (e is StoreUnavailableException or TimeoutException)
         {
@@ -71,16 +73,16 @@ internal sealed class HolderBook(DocumentCache cache, LeaseBook leases, TimeProv
     }
 
     private async Task<List<Statement>> ReadAsync(
-        IReadOnlyCollection<ContentKey> keys, IReadOnlyCollection<Location> locations, TimeSpan? mostAge, CancellationToken cancellation)
+        IReadOnlyCollection<ContentKey> keys, IReadOnlyCollection<Location> locations, long? since, CancellationToken cancellation)
     {
         var asked = (from key in keys from location in locations select (key, location, Document: StoreKeys.Holders(location, key))).ToList();
-        var documents = await cache.GetAsync(asked.Select(ask => ask.Document), StoreJson.Default.HolderDocument, cancellation, mostAge);
+        var documents = await cache.GetAsync(asked.Select(ask => ask.Document), StoreJson.Default.HolderDocument, cancellation, since);
         var entries = asked
             .Where(ask => documents.ContainsKey(ask.Document))
             .SelectMany(ask => documents[ask.Document].Entries.Select(entry => (ask.key, Holder: new LeaseHolder(ask.location, entry.Node), entry)))
             .Where(said => !said.entry.IsRemoved)
             .ToList();
-        var known = await leases.RecallAsync(entries.Select(said => said.Holder), cancellation, mostAge);
+        var known = await leases.RecallAsync(entries.Select(said => said.Holder), cancellation, since);
         return [.. entries.Select(said => new Statement(said.key, said.Holder, said.entry, known.GetValueOrDefault(said.Holder)))];
     }
 

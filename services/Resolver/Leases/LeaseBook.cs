@@ -37,13 +37,13 @@ internal sealed class LeaseBook(
             .ToDictionary(found => found.Node, found => found.Lease!);
     }
 
-    /// <summary>The leases of those of the nodes that have one, as they were a moment ago; at most <paramref name="mostAge"/>, where it is given.</summary>
+    /// <summary>The leases of those of the nodes that have one, as they were a moment ago; not before the timestamp <paramref name="since"/>, where it is given.</summary>
     /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
     public async Task<IReadOnlyDictionary<LeaseHolder, Lease>> RecallAsync(
-        IEnumerable<LeaseHolder> nodes, CancellationToken cancellation, TimeSpan? mostAge = null)
+        IEnumerable<LeaseHolder> nodes, CancellationToken cancellation, long? since = null)
     {
         var keys = nodes.Distinct().ToDictionary(node => node, node => StoreKeys.Lease(node.Location, node.Name));
-        var leases = await cache.GetAsync(keys.Values, StoreJson.Default.Lease, cancellation, mostAge);
+        var leases = await cache.GetAsync(keys.Values, StoreJson.Default.Lease, cancellation, since);
         return keys.Where(node => leases.ContainsKey(node.Value)).ToDictionary(node => node.Key, node => leases[node.Value]);
     }
 

@@ -55,17 +55,17 @@ internal sealed class DocumentCache : IDisposable
     /// <param name="keys">Their keys.</param>
     /// <param name="type">Their JSON.</param>
     /// <param name="cancellation">Ends the wait.</param>
-    /// <param name="mostAge">How old what is remembered may be; without it, as old as anything is.</param>
+    /// <param name="since">The timestamp from which on what is remembered must be; without it, as old as anything is.</param>
     /// <exception cref="StoreUnavailableException">Not all are remembered, and the store does not answer in time.</exception>
     public async Task<IReadOnlyDictionary<string, T>> GetAsync<T>(
-        IEnumerable<string> keys, JsonTypeInfo<T> type, CancellationToken cancellation, TimeSpan? mostAge = null)
+        IEnumerable<string> keys, JsonTypeInfo<T> type, CancellationToken cancellation, long? since = null)
         where T : class
     {
         var documents = new Dictionary<string, T>();
         var missing = new HashSet<string>();
         foreach (var key in keys)
         {
-            if (Recall(key, mostAge ?? _duration) is not { } known)
+            if (Recall(key, since) is not { } known)
             {
                 missing.Add(key);
             }
@@ -102,9 +102,9 @@ internal sealed class DocumentCache : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _documents.Dispose();
 
-    private Remembered? Recall(string key, TimeSpan mostAge) =>
-        _documents.TryGetValue(key, out Remembered? known) && _time.GetElapsedTime(known!.AsOf) is var age
-        && age < mostAge && age < (known.Document is null ? MissesLive : _duration)
+    private Remembered? Recall(string key, long? since) =>
+        _documents.TryGetValue(key, out Remembered? known)
+        && (since is null ? _time.GetElapsedTime(known!.AsOf) < (known.Document is null ? MissesLive : _duration) : known!.AsOf >= since)
             ? known
             : null;
 

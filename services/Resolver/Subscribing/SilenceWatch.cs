@@ -8,12 +8,12 @@ namespace SpegelDapr.Resolver.Subscribing;
 
 /// <summary>
 /// Has a sidecar restart that delivers nothing any more though it answers: some brokers' components do not come back from an outage (a JetStream
-/// consumer that has gone is not made again). A replica is deaf when it has heard nothing for a while and no node that it heard has a lease: as long as
-/// one has, others hear for all. Replicas do it in turn and each rarely, because a broker that is away makes them deaf as well.
+/// consumer that has gone is not made again). A replica is deaf when nodes of its own location ask what was heard of them, it has heard nothing from there
+/// for a while, and none of those that ask has a lease: as long as one has, others hear for all. Replicas do it in turn and each rarely, because a broker
+/// that is away makes them deaf as well.
 /// </summary>
 internal sealed partial class SilenceWatch(
     LeaseBook leases,
-    Reach reach,
     ISidecar sidecar,
     RestartTurns turns,
     ResolverMetrics metrics,
@@ -27,33 +27,40 @@ internal sealed partial class SilenceWatch(
     /// <summary>The least time between two restarts for silence by one replica.</summary>
     public static readonly TimeSpan Pause = TimeSpan.FromMinutes(15);
 
-    /// <summary>Nodes that were heard before do not count: a zone may lose all of its nodes without a word.</summary>
-    private static readonly TimeSpan LongestMemory = TimeSpan.FromHours(1);
+    /// <summary>A silence that restarts have not ended for so long is not the sidecar's.</summary>
+    private static readonly TimeSpan LongestSilence = TimeSpan.FromHours(1);
 
-    /// <summary>Enough that not all of them have gone by themselves.</summary>
+    /// <summary>For how many lease durations a node counts as one that asks. It asks each replica in turn.</summary>
+    private const int AskingDurations = 2;
+
+    /// <summary>How many of the nodes that ask are remembered: enough that some of them get their events to the broker.</summary>
     private const int MostNodes = 16;
 
     private static readonly TimeSpan CheckBudget = TimeSpan.FromSeconds(5);
 
+    private readonly Location _here = options.Value.Location;
     private readonly TimeSpan _interval = options.Value.LeaseDuration;
     private readonly Lock _lock = new();
-    private readonly List<LeaseHolder> _nodes = [];
+    private readonly List<(NodeName Name, long AskedAt)> _nodes = [];
     private long _heard = time.GetTimestamp();
     private long? _restarted;
 
     /// <summary>An event has come, whatever becomes of it.</summary>
     public void Heard(LayerEvent layerEvent)
     {
-        var node = new LeaseHolder(layerEvent.Node.Location, layerEvent.Node.Name);
+        if (layerEvent.Node.Location == _here)
+        {
+            ResetSilence();
+        }
+    }
+
+    /// <summary>A node of the own location has asked what was heard of it.</summary>
+    public void Asked(NodeName node)
+    {
         lock (_lock)
         {
-            _heard = time.GetTimestamp();
-            _nodes.Remove(node);
-            if (layerEvent is not LeavingEvent)
-            {
-                _nodes.Add(node);
-            }
-
+            _nodes.RemoveAll(one => one.Name == node);
+            _nodes.Add((node, time.GetTimestamp()));
             if (_nodes.Count > MostNodes)
             {
                 _nodes.RemoveAt(0);
@@ -77,11 +84,7 @@ internal sealed partial class SilenceWatch(
                 e is RpcException or StoreUnavailableException || (e is OperationCanceledException && !stoppingToken.IsCancellationRequested))
             {
                 // Without a sidecar or a store there are other worries, which others log. Silence counts from when they are back.
-                lock (_lock)
-                {
-                    _heard = time.GetTimestamp();
-                }
-
+                ResetSilence();
                 Log.NotChecked(logger, e.Message);
             }
         }
@@ -96,7 +99,7 @@ internal sealed partial class SilenceWatch(
 
         var state = await sidecar.ReadAsync(cancellation);
         var why = state is { HasEvents: false, HotReloads: false } ? $"it has no component {DaprNames.LayerEvents}"
-            : state.Topics.Count > 0 && await IsDeafAsync(cancellation) ? "it has delivered nothing for a while and no node has a lease"
+            : state.Topics.Contains(LayerTopics.Events(_here)) && await IsDeafAsync(cancellation) ? "nodes ask, and it has delivered nothing of them for a while"
             : null;
         if (why is not null && await turns.TryTakeAsync(cancellation))
         {
@@ -112,17 +115,32 @@ internal sealed partial class SilenceWatch(
         List<LeaseHolder> nodes;
         lock (_lock)
         {
+            _nodes.RemoveAll(one => time.GetElapsedTime(one.AskedAt) > AskingDurations * _interval);
+            if (_nodes.Count == 0)
+            {
+                // A zone without nodes is silent. It counts from when they are there.
+                _heard = time.GetTimestamp();
+            }
+
             var silence = time.GetElapsedTime(_heard);
-            if (silence < SilentDurations * _interval || silence > LongestMemory)
+            if (silence < SilentDurations * _interval || silence > LongestSilence)
             {
                 return false;
             }
 
-            nodes = [.. _nodes.Where(node => reach.Locations.Contains(node.Location))];
+            nodes = [.. _nodes.Select(one => new LeaseHolder(_here, one.Name))];
         }
 
         var now = time.GetUtcNow();
-        return nodes.Count > 0 && !(await leases.FindAsync(nodes, cancellation)).Values.Any(lease => lease.IsAlive(now));
+        return !(await leases.FindAsync(nodes, cancellation)).Values.Any(lease => lease.IsAlive(now));
+    }
+
+    private void ResetSilence()
+    {
+        lock (_lock)
+        {
+            _heard = time.GetTimestamp();
+        }
     }
 
     private static partial class Log

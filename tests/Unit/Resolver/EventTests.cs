@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Time.Testing;
@@ -17,7 +18,7 @@ public sealed class EventTests : IDisposable
 
     private readonly FakeTimeProvider _time = new(DateTimeOffset.UnixEpoch.AddYears(50));
     private readonly MemoryHolderStore _store;
-    private readonly List<SnapshotWish> _wishes = [];
+    private readonly ConcurrentQueue<SnapshotWish> _wishes = new();
     private readonly List<LayerEvent> _sent = [];
     private readonly ResolverReplica _replica;
     private readonly SimulatedNode _node;
@@ -221,8 +222,32 @@ public sealed class EventTests : IDisposable
         _node.Heartbeat();
         await _time.RunAsync(_replica.DeliverAsync(_sent[^1]));
         await _time.RunAsync(other.DeliverAsync(delta));
+        _time.Advance(TimeSpan.FromMilliseconds(1));
 
         Assert.Equal(Heard.Matches, await AskAsync());
+    }
+
+    [Fact]
+    public async Task Every_answer_costs_one_read_at_most()
+    {
+        _store.Latency = TimeSpan.FromMilliseconds(10);
+        Assert.Equal((Heard.Unknown, 1), await AskAndCountAsync());
+        _node.Start();
+        await DeliverAllAsync();
+        Assert.Equal((Heard.Matches, 0), await AskAndCountAsync());
+        _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal((Heard.Matches, 1), await AskAndCountAsync());
+
+        _node.Hold(new HeldKey(Layer));
+        Assert.Equal((Heard.Behind, 1), await AskAndCountAsync());
+        _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal((Heard.Behind, 1), await AskAndCountAsync());
+
+        async Task<(Heard, int)> AskAndCountAsync()
+        {
+            var before = _store.Reads;
+            return (await AskAsync(), _store.Reads - before);
+        }
     }
 
     [Fact]
@@ -242,25 +267,17 @@ public sealed class EventTests : IDisposable
     }
 
     [Fact]
-    public async Task A_resolver_of_another_zone_that_misses_something_wishes_for_a_snapshot_once_a_minute()
+    public async Task A_resolver_of_another_zone_that_misses_something_wishes_for_a_snapshot()
     {
-        var elsewhere = new ResolverOptions { Region = "eu", Zone = "elsewhere" };
-        elsewhere.Reach.Add(Location.Default.ToString());
-        var store = new MemoryHolderStore(_time);
-        using var other = new ResolverReplica(store, _time, elsewhere, _wishes.Add);
+        using var other = Elsewhere(new MemoryHolderStore(_time));
         _node.Start();
-        _node.Hold(new HeldKey(Layer));
-        var lost = _sent[^1];
-        foreach (var layerEvent in _sent.SkipLast(1))
-        {
-            await _time.RunAsync(other.DeliverAsync(layerEvent));
-        }
-
+        await DeliverAsync([.. _sent], other);
         await DeliverAllAsync();
-        await BeatAsync();
-        Assert.Empty(_wishes);
-        await BeatAsync();
-        await BeatAsync();
+        _node.Hold(new HeldKey(Layer));
+        await DeliverAllAsync();
+
+        await BeatAsync(other);
+        await _time.UntilAsync(() => !_wishes.IsEmpty);
         var wish = Assert.Single(_wishes);
         Assert.Equal((_node.Identity.Name, _node.Epoch), (wish.Node, wish.Epoch));
         Assert.Equal(Heard.Matches, await AskAsync());
@@ -268,48 +285,74 @@ public sealed class EventTests : IDisposable
         Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(wish)));
         Assert.Equal(Heard.Differs, await AskAsync());
         _node.Snapshot();
-        _sent.ForEach(chunk => Assert.Equal("SUCCESS", _time.RunAsync(other.DeliverAsync(chunk)).GetAwaiter().GetResult()));
+        await DeliverAsync([.. _sent], other);
         await DeliverAllAsync();
         Assert.Equal(Heard.Matches, await AskAsync());
 
         // It comes again, after the snapshot.
         Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(wish)));
         Assert.Equal(Heard.Matches, await AskAsync());
-        _time.Advance(TimeSpan.FromMinutes(2));
-        await BeatAsync();
-        await BeatAsync();
+        await BeatsAsync(12, other);
         Assert.Single(_wishes);
-
-        async Task BeatAsync()
-        {
-            _time.Advance(TimeSpan.FromSeconds(10));
-            _node.Heartbeat();
-            await _time.RunAsync(other.DeliverAsync(_sent[^1]));
-            await DeliverAllAsync();
-        }
     }
 
     [Fact]
-    public async Task Where_zones_share_a_store_nothing_is_wished_for()
+    public async Task An_emptied_store_of_another_zone_is_whole_again_after_two_heartbeats()
     {
-        var elsewhere = new ResolverOptions { Region = "eu", Zone = "elsewhere" };
-        elsewhere.Reach.Add(Location.Default.ToString());
-        using var other = new ResolverReplica(_store, _time, elsewhere, _wishes.Add);
+        var store = new MemoryHolderStore(_time);
+        using var other = Elsewhere(store);
+        _node.Hold(new HeldKey(Layer));
         _node.Start();
+        await DeliverAsync([.. _sent], other);
         await DeliverAllAsync();
-        _store.Lose("");
-        for (var i = 0; i < 6; i++)
-        {
-            _node.Heartbeat();
-            var heartbeat = _sent[^1];
-            await DeliverAllAsync();
-            await _time.RunAsync(other.DeliverAsync(heartbeat));
-            _time.Advance(TimeSpan.FromSeconds(10));
-            _node.Hear(await AskAsync());
-            _node.Hear(await AskAsync());
-        }
+        store.Lose("");
+
+        await BeatAsync(other);
+        var told = _time.GetUtcNow();
+        await _time.UntilAsync(() => !_wishes.IsEmpty);
+        Assert.InRange(_time.GetUtcNow() - told, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(9));
+        Assert.Equal("SUCCESS", await _time.RunAsync(_replica.DeliverAsync(_wishes.First())));
+        await BeatAsync(other);
+        Assert.True(_node.Hear(await AskAsync()));
+        await DeliverAllAsync(other);
+
+        Assert.Single(await NowAsync(other, Layer));
+    }
+
+    [Fact]
+    public async Task A_snapshot_that_comes_a_bit_later_than_a_heartbeat_is_not_wished_for()
+    {
+        using var other = Elsewhere(new MemoryHolderStore(_time));
+        _node.Hold(new HeldKey(Layer));
+        _node.Start();
+        var snapshot = _sent.ToList();
+        await BeatAsync(other);
+        _time.Advance(TimeSpan.FromSeconds(2));
+        await DeliverAsync(snapshot, other);
+
+        await BeatsAsync(12, other);
 
         Assert.Empty(_wishes);
+    }
+
+    [Fact]
+    public async Task Wishes_that_do_not_help_become_ever_rarer_until_the_node_matches()
+    {
+        using var other = Elsewhere(new MemoryHolderStore(_time));
+        _node.Hold(new HeldKey(Layer));
+        _node.Start();
+
+        // An hour: after 1, 3, 7, 15 and 31 minutes.
+        await BeatsAsync(360, other);
+        Assert.InRange(_wishes.Count, 5, 7);
+
+        _node.Snapshot();
+        await DeliverAllAsync(other);
+        await BeatsAsync(1, other);
+        _wishes.Clear();
+        _node.Lose(Layer);
+        await BeatsAsync(30, other);
+        Assert.InRange(_wishes.Count, 2, 4);
     }
 
     [Fact]
@@ -419,7 +462,7 @@ public sealed class EventTests : IDisposable
 
             // Who applied it knows it at once.
             Assert.Single(await NowAsync(_replica, key));
-            _time.Advance(DocumentCache.MissesLive);
+            _time.Advance(DocumentCache.MissesLive + TimeSpan.FromTicks(1));
             Assert.Single(await NowAsync(other, key));
         }
     }
@@ -439,6 +482,16 @@ public sealed class EventTests : IDisposable
         }
 
         Assert.InRange(_store.Reads, 2, 25);
+    }
+
+    [Fact]
+    public async Task A_store_that_is_slow_is_not_read_twice_for_what_nobody_holds()
+    {
+        _store.Latency = DocumentCache.MissesLive + TimeSpan.FromMilliseconds(10);
+
+        Assert.Empty((await _time.RunAsync(_replica.FindAsync([Layer])))[Layer]);
+
+        Assert.Equal(1, _store.Reads);
     }
 
     [Fact]
@@ -673,12 +726,51 @@ public sealed class EventTests : IDisposable
 
     private async Task DeliverAllAsync(ResolverReplica? to = null)
     {
-        foreach (var layerEvent in _sent)
-        {
-            Assert.Equal("SUCCESS", await _time.RunAsync((to ?? _replica).DeliverAsync(layerEvent)));
-        }
-
+        await DeliverAsync(_sent, to ?? _replica);
         _sent.Clear();
+    }
+
+    private async Task DeliverAsync(IEnumerable<LayerEvent> events, ResolverReplica to)
+    {
+        foreach (var layerEvent in events)
+        {
+            Assert.Equal("SUCCESS", await _time.RunAsync(to.DeliverAsync(layerEvent)));
+        }
+    }
+
+    /// <summary>A resolver of another zone that hears this one, with its wishes.</summary>
+    private ResolverReplica Elsewhere(IHolderStore store)
+    {
+        var options = new ResolverOptions { Region = "eu", Zone = "elsewhere" };
+        options.Reach.Add(Location.Default.ToString());
+        return new ResolverReplica(store, _time, options, _wishes.Enqueue);
+    }
+
+    /// <summary>A heartbeat that a resolver hears, and nothing else of what has been sent.</summary>
+    private async Task BeatAsync(ResolverReplica to)
+    {
+        _sent.Clear();
+        _node.Heartbeat();
+        await DeliverAllAsync(to);
+    }
+
+    private async Task BeatsAsync(int count, ResolverReplica to)
+    {
+        for (var i = 0; i < count; i++)
+        {
+            await BeatAsync(to);
+            await PassAsync(TimeSpan.FromSeconds(10));
+        }
+    }
+
+    /// <summary>Lets time pass, and what waits for it run.</summary>
+    private async Task PassAsync(TimeSpan span)
+    {
+        for (var left = span; left > TimeSpan.Zero; left -= TimeSpan.FromSeconds(5))
+        {
+            _time.Advance(TimeSpan.FromSeconds(5));
+            await Task.Delay(1);
+        }
     }
 
     /// <summary>Who holds a key by what a replica remembers and reads without any time passing.</summary>

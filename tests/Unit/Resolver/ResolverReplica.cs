@@ -43,11 +43,13 @@ internal sealed class ResolverReplica : IDisposable, IWishTopic
         InFlight = new InFlightBook(store, _cache, Leases, new InFlightLoads(time), backoff, options, time, NullLogger<InFlightBook>.Instance);
         var zones = Options.Create(new ZoneOptions());
         var reach = new Reach(options, zones, NullLogger<Reach>.Instance);
-        var wishes = new SnapshotWishes(this, options, metrics, time, NullLogger<SnapshotWishes>.Instance);
+        var wishes = new SnapshotWishes(this, Leases, options, metrics, time, NullLogger<SnapshotWishes>.Instance);
         _wishes = new WishEndpoint(Leases, options, zones, time, NullLogger<WishEndpoint>.Instance);
-        _hearing = new HearingEndpoint(Leases, options, metrics, time, NullLogger<HearingEndpoint>.Instance);
+        var turns = new RestartTurns(store, options, time, NullLogger<RestartTurns>.Instance);
+        var silence = new SilenceWatch(Leases, Sidecar, turns, metrics, options, time, NullLogger<SilenceWatch>.Instance);
+        _hearing = new HearingEndpoint(Leases, silence, options, metrics, time, NullLogger<HearingEndpoint>.Instance);
         _endpoint = new EventEndpoint(
-            reach, new EventApplier(Leases, _writer, wishes, options, time), Sidecar, Silence(store, options, reach, time), _wishes, metrics, time, NullLogger<EventEndpoint>.Instance);
+            reach, new EventApplier(Leases, _writer, wishes, options, time), Sidecar, silence, _wishes, metrics, time, NullLogger<EventEndpoint>.Instance);
     }
 
     public static Location Location => Location.Default;
@@ -89,16 +91,6 @@ internal sealed class ResolverReplica : IDisposable, IWishTopic
         _onWish?.Invoke(wish);
         return Task.CompletedTask;
     }
-
-    private SilenceWatch Silence(IHolderStore store, IOptions<ResolverOptions> options, Reach reach, TimeProvider time) => new(
-        Leases,
-        reach,
-        Sidecar,
-        new RestartTurns(store, options, time, NullLogger<RestartTurns>.Instance),
-        new ResolverMetrics(_meters.GetRequiredService<IMeterFactory>()),
-        options,
-        time,
-        NullLogger<SilenceWatch>.Instance);
 
     public void Dispose()
     {

@@ -124,6 +124,26 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task A_sidecar_that_delivers_nothing_of_the_nodes_that_ask_is_restarted()
+    {
+        await DisposeAppAsync();
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        (_time, _sidecar) = (time, new FakeSidecar { Declared = ["layers.eu.a"] });
+        await StartAsync();
+        var question = new HearingRequest(Node.Name, Location.Parse("eu/a"), 1, 1, default);
+
+        for (var i = 0; i < 200 && _sidecar.Restarts == 0; i++)
+        {
+            using var response = await _http.PostAsJsonAsync(HearingRequest.Method, question, ContractsJson.Default.HearingRequest);
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            time.Advance(TimeSpan.FromSeconds(10));
+            await Task.Delay(5);
+        }
+
+        Assert.Equal(1, _sidecar.Restarts);
+    }
+
+    [Fact]
     public async Task An_event_on_no_location_is_not_found() =>
         Assert.Equal(HttpStatusCode.NotFound, (await _http.PostAsync("/v1/events/eu/No", content: null)).StatusCode);
 
