@@ -1,8 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Microsoft.Extensions.Options;
-using SpegelDapr.Blob.Mirror;
-using SpegelDapr.Blob.Routing;
+using SpegelDapr.Blob.Http;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
 
