@@ -83,7 +83,7 @@ public sealed partial class Sidecar : IAsyncDisposable
 
     /// <summary>
     /// Ends when somebody asks for it over the API: <c>POST /v1.0/shutdown</c>; and with a <see cref="LocalDaprException"/> when a component could not
-    /// be made anew, for which daprd exits. The sidecar does not stop by itself.
+    /// be made anew, or a declared subscription, for which daprd exits. The sidecar does not stop by itself.
     /// </summary>
     public Task ShutdownRequested => _shutdown.Task;
 

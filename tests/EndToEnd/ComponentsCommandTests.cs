@@ -74,8 +74,10 @@ public sealed class ComponentsCommandTests
             {
                 ["holder-store"] = "resolver-a resolver-b",
                 ["layer-events"] = "discovery-a resolver-a discovery-b resolver-b",
-                ["layer-events-a"] = "resolver-a resolver-b",
-                ["layer-events-b"] = "resolver-a resolver-b",
+                ["layer-events.a.a"] = "resolver-a",
+                ["layer-events.a.b"] = "resolver-a",
+                ["layer-events.b.a"] = "resolver-b",
+                ["layer-events.b.b"] = "resolver-b",
                 ["spegel-dapr"] = "all",
             },
             scopes);
@@ -106,6 +108,20 @@ public sealed class ComponentsCommandTests
         Assert.Equal(
             [
                 """
+                apiVersion: dapr.io/v2alpha1
+                kind: Subscription
+                metadata:
+                  name: layer-events.a.a
+                spec:
+                  pubsubname: layer-events
+                  topic: layers.eu.a
+                  routes:
+                    default: /v1/events/eu/a
+                scopes:
+                - resolver-a
+
+                """,
+                """
                 kind: Component
                 metadata: {name: layer-events}
                 spec:
@@ -123,20 +139,6 @@ public sealed class ComponentsCommandTests
 
                 """,
                 """
-                apiVersion: dapr.io/v2alpha1
-                kind: Subscription
-                metadata:
-                  name: layer-events-a
-                spec:
-                  pubsubname: layer-events
-                  topic: layers.eu.a
-                  routes:
-                    default: /v1/events/eu/a
-                scopes:
-                - resolver-a
-
-                """,
-                """
                 kind: Configuration
                 spec:
                   host: redis.corp.
@@ -144,6 +146,26 @@ public sealed class ComponentsCommandTests
                 """,
             ],
             new ScopedResources(ScopedZone.All(Locations[..1], new ZoneOptions())).Read(directory.File("a.yml")));
+    }
+
+    [Theory]
+    [InlineData("isolated", "eu/a", "eu/b", "eu/c")]
+    [InlineData("preferred", "eu/a", "us/b-c", "eu/a-b", "us/c")]
+    public void A_new_zone_adds_subscriptions_and_changes_none(string mode, params string[] locations)
+    {
+        var options = new ZoneOptions { Mode = mode, Boundary = "region" };
+        var before = Subscriptions(locations[..^1]);
+        var after = Subscriptions(locations);
+
+        Assert.Subset(after.ToHashSet(), before.ToHashSet());
+        Assert.Equal(locations.Length * locations.Length, after.Select(text => text.Split('\n').Single(line => line.StartsWith("  name:", StringComparison.Ordinal))).Distinct().Count());
+
+        List<string> Subscriptions(string[] zones)
+        {
+            using var directory = new TestDirectory();
+            File.WriteAllText(directory.File("a.yaml"), "kind: Component\nmetadata: {name: layer-events}\nspec: {metadata: []}\n");
+            return [.. new ScopedResources(ScopedZone.All([.. zones.Select(Location.Parse)], options)).Read(directory.File("a.yaml")).SkipLast(1)];
+        }
     }
 
     [Fact]
@@ -168,7 +190,7 @@ public sealed class ComponentsCommandTests
             - resolver-a
 
             """,
-            new ScopedResources(ScopedZone.All(Locations[..1], new ZoneOptions())).Read(directory.File("a.yml")).First());
+            new ScopedResources(ScopedZone.All(Locations[..1], new ZoneOptions())).Read(directory.File("a.yml")).Last());
     }
 
     [Fact]

@@ -22,7 +22,7 @@ public sealed class ChartTests : IDisposable
     [InlineData("overlays/adaptive", "mode: adaptive\n")]
     public async Task The_chart_is_the_overlay_of_its_mode(string overlay, string mode)
     {
-        var chart = StrictYaml.ReadNodes(await TemplateAsync(mode + Zones));
+        var chart = StrictYaml.ReadNodes(await TemplateAsync(mode + Zones + "components: { subscriptions: false }\n"));
         var kustomized = StrictYaml.ReadNodes(await Programs.RunAsync("kubectl", "kustomize", Checkout.Path($"k8s/{overlay}")));
         Assert.Equal(kustomized.Where(node => (string?)node["kind"] != "Namespace").Select(Comparable).Order(), chart.Select(Comparable).Order());
     }
@@ -35,16 +35,25 @@ public sealed class ChartTests : IDisposable
     [InlineData("isolated", "region", "crossRegion")]
     public async Task Its_components_and_subscriptions_are_for_its_zones_alone(string mode, string boundary, string farthest)
     {
-        var values = $"mode: {mode}\nboundary: {boundary}\nsettings: {{ Zones__FarthestTier: {farthest} }}\nzones: [{{ region: eu, zone: a }}, {{ region: us, zone: c }}, {{ region: eu, zone: b }}]\ncomponents: {{ backend: redis }}\n";
+        var values = $"mode: {mode}\nboundary: {boundary}\nsettings: {{ Zones__FarthestTier: {farthest} }}\nzones: [{{ region: eu, zone: a }}, {{ region: us, zone: c }}, {{ region: eu, zone: b }}]\n";
         var scoped = new ScopedResources(ScopedZone.All(
             [Location.Parse("eu/a"), Location.Parse("us/c"), Location.Parse("eu/b")], new ZoneOptions { Mode = mode, Boundary = boundary, FarthestTier = farthest }));
         var written = Directory.EnumerateFiles(Checkout.Path("components/redis"))
             .Append(Checkout.Path("components/common/resiliency.yaml"))
             .SelectMany(scoped.Read)
-            .SelectMany(StrictYaml.ReadNodes);
-        var rendered = StrictYaml.ReadNodes(await TemplateAsync(values)).Where(node => (string?)node["kind"] is "Component" or "Resiliency" or "Subscription").ToList();
-        Assert.All(rendered, node => Assert.True(node["metadata"]!.AsObject().Remove("namespace")));
-        Assert.Equal(written.Select(Comparable).Order(), rendered.Select(Comparable).Order());
+            .SelectMany(StrictYaml.ReadNodes)
+            .ToList();
+        var subscriptions = written.Where(node => (string?)node["kind"] == "Subscription");
+        await AssertRendersAsync(written, "components: { backend: redis }\n");
+        await AssertRendersAsync(subscriptions, "");
+        await AssertRendersAsync(written.Except(subscriptions), "components: { backend: redis, subscriptions: false }\n");
+
+        async Task AssertRendersAsync(IEnumerable<JsonNode> expected, string components)
+        {
+            var rendered = StrictYaml.ReadNodes(await TemplateAsync(values + components)).Where(node => (string?)node["kind"] is "Component" or "Resiliency" or "Subscription").ToList();
+            Assert.All(rendered, node => Assert.True(node["metadata"]!.AsObject().Remove("namespace")));
+            Assert.Equal(expected.Select(Comparable).Order(), rendered.Select(Comparable).Order());
+        }
     }
 
     [HelmTheory]

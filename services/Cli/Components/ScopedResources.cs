@@ -6,8 +6,8 @@ using YamlDotNet.RepresentationModel;
 namespace SpegelDapr.Cli.Components;
 
 /// <summary>
-/// Dapr's resources written for zones: a component with the app ids and topics that may use it, and with that of layer events a subscription for each
-/// zone; others as they are. A resiliency is for all apps, as it names components of ours alone: Dapr starts each sidecar's runtime again when a
+/// Dapr's resources written for zones: a component with the app ids and topics that may use it, and with that of layer events a subscription for each zone
+/// to each that it hears; others as they are. A resiliency is for all apps, as it names components of ours alone: Dapr starts each sidecar's runtime again when a
 /// resiliency changes, which its scopes would with each new zone.
 /// </summary>
 internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
@@ -42,24 +42,31 @@ internal sealed class ScopedResources(IReadOnlyList<ScopedZone> zones)
 
             var name = Name(resource);
             ScopeComponent(resource, name, file);
-            yield return Write(resource);
-            foreach (var zone in zones.Where(_ => name == DaprNames.LayerEvents))
+
+            // Before the component: a sidecar that has waited for it asks its app what to subscribe to when it comes, and the app what is declared.
+            foreach (var (zone, heard) in zones.Where(_ => name == DaprNames.LayerEvents).SelectMany(zone => zone.Heard, (zone, heard) => (zone, heard)))
             {
-                yield return Write(Subscription(zone.Location));
+                yield return Write(Subscription(zone, heard));
             }
+
+            yield return Write(resource);
         }
     }
 
-    /// <summary>What resolvers hear of a zone, which running sidecars take in (Dapr's documentation, Declarative and hot reloaded subscriptions).</summary>
-    private YamlMappingNode Subscription(Location location) => new(
+    /// <summary>
+    /// What a zone's resolvers hear of another, which running sidecars take in (Dapr's documentation, Declarative and hot reloaded subscriptions). There is one
+    /// for each pair of zones, so that a new zone changes none. Zones have no dots, so the name is that of no other pair, and at most 110 characters of a
+    /// DNS subdomain's 253.
+    /// </summary>
+    private static YamlMappingNode Subscription(ScopedZone hearer, Location heard) => new(
         "apiVersion", "dapr.io/v2alpha1",
         "kind", "Subscription",
-        "metadata", new YamlMappingNode("name", $"{DaprNames.LayerEvents}-{location.Zone}"),
+        "metadata", new YamlMappingNode("name", $"{DaprNames.LayerEvents}.{hearer.Location.Zone}.{heard.Zone}"),
         "spec", new YamlMappingNode(
             "pubsubname", DaprNames.LayerEvents,
-            "topic", LayerTopics.Events(location),
-            "routes", new YamlMappingNode("default", LayerTopics.EventPath(location.Region, location.Zone))),
-        "scopes", new YamlSequenceNode(zones.Where(zone => zone.Heard.Contains(location)).Select(zone => new YamlScalarNode(zone.Resolver))));
+            "topic", LayerTopics.Events(heard),
+            "routes", new YamlMappingNode("default", LayerTopics.EventPath(heard.Region, heard.Zone))),
+        "scopes", new YamlSequenceNode(new YamlScalarNode(hearer.Resolver)));
 
     private static string Name(YamlMappingNode resource) =>
         resource.Children.TryGetValue("metadata", out var own) && own is YamlMappingNode metadata ? Text(metadata, "name") ?? "" : "";

@@ -12,10 +12,9 @@ internal sealed partial class ComponentSet : IAsyncDisposable
     private readonly ConcurrentDictionary<string, PrefixedStateStore> _stateStores = [];
     private readonly AppSpec _app;
     private readonly ComponentTypes _types;
-    private readonly ILogger _logger;
     private volatile ImmutableList<LoadedComponent> _loaded = [];
 
-    private ComponentSet(AppSpec app, ComponentTypes types, ILogger logger) => (_app, _types, _logger) = (app, types, logger);
+    private ComponentSet(AppSpec app, ComponentTypes types) => (_app, _types) = (app, types);
 
     /// <summary>All, in the order in which they were loaded.</summary>
     public IReadOnlyList<LoadedComponent> All => _loaded;
@@ -29,12 +28,19 @@ internal sealed partial class ComponentSet : IAsyncDisposable
     public static async Task<ComponentSet> LoadAsync(
         AppSpec app, IEnumerable<Component> components, ComponentTypes types, ILogger logger, CancellationToken cancellation)
     {
-        var set = new ComponentSet(app, types, logger);
+        var set = new ComponentSet(app, types);
         try
         {
             foreach (var component in components.Where(component => component.Scopes.Count == 0 || component.Scopes.Contains(app.AppId)))
             {
-                await set.AddAsync(component, cancellation);
+                try
+                {
+                    await set.AddAsync(component, cancellation);
+                }
+                catch (LocalDaprException e) when (component.IgnoreErrors)
+                {
+                    Log.Ignored(logger, component.Name, e.Message);
+                }
             }
         }
         catch
@@ -47,16 +53,27 @@ internal sealed partial class ComponentSet : IAsyncDisposable
     }
 
     /// <summary>Creates a component.</summary>
-    /// <exception cref="LocalDaprException">It fails and does not ignore errors.</exception>
+    /// <exception cref="LocalDaprException">It fails.</exception>
     public async Task AddAsync(Component component, CancellationToken cancellation)
     {
-        try
+        if (_loaded.Exists(loaded => loaded.Component.Name == component.Name))
         {
-            await CreateAsync(component, cancellation);
+            throw new LocalDaprException($"There are two components named {component.Name}: give each a name of its own.");
         }
-        catch (LocalDaprException e) when (component.IgnoreErrors)
+
+        _types.Check(component);
+        var settings = new ComponentSettings(component, _app);
+        if (_types.IsPubSub(component))
         {
-            Log.Ignored(_logger, component.Name, e.Message);
+            var pubSub = await _types.CreatePubSubAsync(settings, cancellation);
+            _pubSubs[component.Name] = new ScopedPubSub(component.Name, pubSub, new TopicScopes(settings));
+            _loaded = _loaded.Add(new LoadedComponent(component, pubSub.Capabilities));
+        }
+        else
+        {
+            var store = await _types.CreateStateStoreAsync(settings, cancellation);
+            _stateStores[component.Name] = new PrefixedStateStore(component.Name, store, new KeyPrefix(settings, _app));
+            _loaded = _loaded.Add(new LoadedComponent(component, store.Capabilities));
         }
     }
 
@@ -80,29 +97,6 @@ internal sealed partial class ComponentSet : IAsyncDisposable
         foreach (var name in _pubSubs.Keys.Concat(_stateStores.Keys))
         {
             await RemoveAsync(name);
-        }
-    }
-
-    private async Task CreateAsync(Component component, CancellationToken cancellation)
-    {
-        if (_loaded.Exists(loaded => loaded.Component.Name == component.Name))
-        {
-            throw new LocalDaprException($"There are two components named {component.Name}: give each a name of its own.");
-        }
-
-        _types.Check(component);
-        var settings = new ComponentSettings(component, _app);
-        if (_types.IsPubSub(component))
-        {
-            var pubSub = await _types.CreatePubSubAsync(settings, cancellation);
-            _pubSubs[component.Name] = new ScopedPubSub(component.Name, pubSub, new TopicScopes(settings));
-            _loaded = _loaded.Add(new LoadedComponent(component, pubSub.Capabilities));
-        }
-        else
-        {
-            var store = await _types.CreateStateStoreAsync(settings, cancellation);
-            _stateStores[component.Name] = new PrefixedStateStore(component.Name, store, new KeyPrefix(settings, _app));
-            _loaded = _loaded.Add(new LoadedComponent(component, store.Capabilities));
         }
     }
 

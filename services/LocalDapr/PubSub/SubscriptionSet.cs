@@ -55,17 +55,25 @@ internal sealed partial class SubscriptionSet(
     public IReadOnlyDictionary<string, RetryPolicy> Retries => _retries;
 
     /// <summary>
-    /// Takes what the app has told, in the place of what it had, and starts all that the scopes allow; the others are reported, and the app goes
-    /// without, as with daprd.
+    /// Takes what the app has told, in the place of what it had, and starts all; those that cannot be started, as their scopes do not allow them or their
+    /// broker is away, are reported and tried again.
     /// </summary>
     public Task StartAsync(IReadOnlyList<TopicRoute> told, CancellationToken cancellation) => GuardedAsync(
         async () =>
         {
             await StopAsync(_ => true);
             _told = told;
-            foreach (var route in Routes)
+            foreach (var named in Routes)
             {
-                await StartAsync(route, cancellation);
+                try
+                {
+                    await StartAsync(named, cancellation);
+                }
+                catch (LocalDaprException e)
+                {
+                    Log.Failed(logger, e.Message);
+                    Add(named, new RetriedSubscription(again => SubscribeAsync(named.Route, again), time));
+                }
             }
         },
         cancellation);
@@ -74,6 +82,7 @@ internal sealed partial class SubscriptionSet(
     public void SetRetries(IReadOnlyDictionary<string, RetryPolicy> retries) => _retries = retries;
 
     /// <summary>Adds a declarative subscription, in the place of one of the same name. It is started when the app is there and the scopes allow it.</summary>
+    /// <exception cref="LocalDaprException">It cannot be started, and has not been added.</exception>
     public Task DeclareAsync(DeclaredSubscription declared, CancellationToken cancellation) => GuardedAsync(
         async () =>
         {
@@ -81,7 +90,15 @@ internal sealed partial class SubscriptionSet(
             await StopAsync(running => running.Name == declared.Name);
             if (_told is not null && components.PubSubs.TryGetValue(declared.Route.PubSubName, out var pubSub) && pubSub.Scopes.MaySubscribe(declared.Route.Topic))
             {
-                await StartAsync(new NamedRoute(declared.Name, declared.Route), cancellation);
+                try
+                {
+                    await StartAsync(new NamedRoute(declared.Name, declared.Route), cancellation);
+                }
+                catch (LocalDaprException)
+                {
+                    _declared = _declared.RemoveAll(other => other.Name == declared.Name);
+                    throw;
+                }
             }
         },
         cancellation);
@@ -95,15 +112,29 @@ internal sealed partial class SubscriptionSet(
         },
         cancellation);
 
-    /// <summary>Ends all subscriptions to a component, has the component changed, and starts them on what it has become.</summary>
+    /// <summary>
+    /// Ends all subscriptions to a component, has the component changed, and starts them on what it has become. When one cannot be started the component is
+    /// removed, also for a topic without which <see cref="StartAsync(IReadOnlyList{TopicRoute}, CancellationToken)"/> goes on
+    /// (dapr/pkg/runtime/processor/pubsub). Where daprd lets those run that it could start, on a component that it no longer knows, they end here.
+    /// </summary>
+    /// <exception cref="LocalDaprException">A subscription cannot be started.</exception>
     public Task ReloadAsync(string pubSubName, Func<Task> change, CancellationToken cancellation) => GuardedAsync(
         async () =>
         {
             await StopAsync(running => running.PubSubName == pubSubName);
             await change();
-            foreach (var route in Routes.Where(route => _told is not null && route.Route.PubSubName == pubSubName && components.PubSubs.ContainsKey(pubSubName)))
+            try
             {
-                await StartAsync(route, cancellation);
+                foreach (var named in Routes.Where(named => _told is not null && named.Route.PubSubName == pubSubName && components.PubSubs.ContainsKey(pubSubName)))
+                {
+                    await StartAsync(named, cancellation);
+                }
+            }
+            catch (LocalDaprException)
+            {
+                await StopAsync(running => running.PubSubName == pubSubName);
+                await components.RemoveAsync(pubSubName);
+                throw;
             }
         },
         cancellation);
@@ -139,31 +170,35 @@ internal sealed partial class SubscriptionSet(
         await Task.WhenAll(ending.Select(running => running.Subscription.DisposeAsync().AsTask()));
     }
 
-    private async Task StartAsync(NamedRoute named, CancellationToken cancellation)
+    private async Task StartAsync(NamedRoute named, CancellationToken cancellation) => Add(named, await SubscribeAsync(named.Route, cancellation));
+
+    private void Add(NamedRoute named, IAsyncDisposable subscription) => _running.Add(new Running(named.Name, named.Route.PubSubName, subscription));
+
+    /// <summary>Subscribes to a topic.</summary>
+    /// <exception cref="LocalDaprException">There is no such component, its scopes do not allow the topic, or its broker does not answer.</exception>
+    private async Task<IAsyncDisposable> SubscribeAsync(TopicRoute route, CancellationToken cancellation)
     {
-        var route = named.Route;
+        var about = $"App {app.AppId} cannot be subscribed to topic {route.Topic} of {route.PubSubName}";
         if (!components.PubSubs.TryGetValue(route.PubSubName, out var pubSub))
         {
-            Log.NoPubSub(logger, app.AppId, route.Topic, route.PubSubName);
-            return;
+            throw new LocalDaprException($"{about}, which is no pub/sub component that it may use.");
         }
 
         if (!pubSub.Scopes.MaySubscribe(route.Topic))
         {
-            Log.NotAllowed(logger, app.AppId, route.Topic, route.PubSubName);
-            return;
+            throw new LocalDaprException($"{about}, which the component's scopes do not allow.");
         }
 
         var subscription = new TopicSubscription(route, _retries.GetValueOrDefault(route.PubSubName), channel, publisher, faults, time, logger);
         try
         {
             var running = await pubSub.Component.SubscribeAsync(route.Topic, subscription.HandleAsync, cancellation);
-            _running.Add(new Running(named.Name, route.PubSubName, running));
             Log.Subscribed(logger, app.AppId, route.Topic, route.PubSubName, route.Path);
+            return running;
         }
         catch (Exception e) when (BackendError.Is(e))
         {
-            Log.Failed(logger, app.AppId, route.Topic, route.PubSubName, e.Message);
+            throw new LocalDaprException($"{about}: {e.Message}", e);
         }
     }
 
@@ -174,13 +209,7 @@ internal sealed partial class SubscriptionSet(
         [LoggerMessage(Level = LogLevel.Information, Message = "App {App} subscribes to topic {Topic} of {PubSub} at {Path}.")]
         public static partial void Subscribed(ILogger logger, string app, string topic, string pubSub, string path);
 
-        [LoggerMessage(Level = LogLevel.Error, Message = "App {App} subscribes to topic {Topic} of {PubSub}, which is no pub/sub component that it may use.")]
-        public static partial void NoPubSub(ILogger logger, string app, string topic, string pubSub);
-
-        [LoggerMessage(Level = LogLevel.Error, Message = "App {App} subscribes to topic {Topic} of {PubSub}, which the component's scopes do not allow.")]
-        public static partial void NotAllowed(ILogger logger, string app, string topic, string pubSub);
-
-        [LoggerMessage(Level = LogLevel.Error, Message = "App {App} could not be subscribed to topic {Topic} of {PubSub}: {Reason}")]
-        public static partial void Failed(ILogger logger, string app, string topic, string pubSub, string reason);
+        [LoggerMessage(Level = LogLevel.Error, Message = "A subscription that cannot be started is tried again: {Reason}")]
+        public static partial void Failed(ILogger logger, string reason);
     }
 }

@@ -6,8 +6,9 @@ namespace SpegelDapr.LocalDapr.Resources;
 
 /// <summary>
 /// Takes changed resources into a running sidecar as Dapr does (dapr/pkg/runtime/hotreload): a component is ended and made anew, with the subscriptions
-/// to it; declarative subscriptions come and go; a component that was left out with its error is tried once a minute; and for another <c>Resiliency</c> Dapr starts its runtime again, which asks the app for its
-/// subscriptions. What is not well-formed leaves all as it was; a component that cannot be made ends the sidecar unless it ignores errors.
+/// to it; declarative subscriptions come and go; a component that was left out with its error is tried once a minute; and for another <c>Resiliency</c>
+/// Dapr starts its runtime again, which asks the app for its subscriptions. What is not well-formed leaves all as it was. A component that cannot be made
+/// ends the sidecar unless it ignores errors, and so does a declarative subscription, which cannot ignore them.
 /// </summary>
 internal sealed partial class HotReload(
     AppSpec app,
@@ -27,7 +28,7 @@ internal sealed partial class HotReload(
     /// <summary>Watches and reloads until cancelled.</summary>
     /// <param name="askApp">Asks the app for its subscriptions and starts them.</param>
     /// <param name="cancellation">Ends it.</param>
-    /// <exception cref="LocalDaprException">A component could not be made.</exception>
+    /// <exception cref="LocalDaprException">A component, or a declarative subscription, could not be made.</exception>
     public async Task RunAsync(Func<Task> askApp, CancellationToken cancellation)
     {
         var changes = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
@@ -85,15 +86,22 @@ internal sealed partial class HotReload(
 
         foreach (var component in wanted.Where(component => !loaded.Exists(other => other.IsSame(component))))
         {
-            Log.Loaded(logger, app.AppId, "component", component.Name);
-            await subscriptions.ReloadAsync(
-                component.Name,
-                async () =>
-                {
-                    await components.RemoveAsync(component.Name);
-                    await components.AddAsync(component, cancellation);
-                },
-                cancellation);
+            try
+            {
+                await subscriptions.ReloadAsync(
+                    component.Name,
+                    async () =>
+                    {
+                        await components.RemoveAsync(component.Name);
+                        await components.AddAsync(component, cancellation);
+                    },
+                    cancellation);
+                Log.Loaded(logger, app.AppId, "component", component.Name);
+            }
+            catch (LocalDaprException e) when (component.IgnoreErrors)
+            {
+                Log.LeftOut(logger, app.AppId, component.Name, e.Message);
+            }
         }
     }
 
@@ -108,8 +116,8 @@ internal sealed partial class HotReload(
 
         foreach (var subscription in wanted.Where(subscription => !declared.Any(other => other.IsSame(subscription))))
         {
-            Log.Loaded(logger, app.AppId, "subscription", subscription.Name);
             await subscriptions.DeclareAsync(subscription, cancellation);
+            Log.Loaded(logger, app.AppId, "subscription", subscription.Name);
         }
     }
 
@@ -120,6 +128,9 @@ internal sealed partial class HotReload(
 
         [LoggerMessage(Level = LogLevel.Information, Message = "The sidecar of {App} has taken in the {Kind} {Name}.")]
         public static partial void Loaded(ILogger logger, string app, string kind, string name);
+
+        [LoggerMessage(Level = LogLevel.Warning, Message = "The sidecar of {App} goes without the component {Name}, as its ignoreErrors says: {Reason}")]
+        public static partial void LeftOut(ILogger logger, string app, string name, string reason);
 
         [LoggerMessage(Level = LogLevel.Information, Message = "The sidecar of {App} has dropped the {Kind} {Name}.")]
         public static partial void Removed(ILogger logger, string app, string kind, string name);

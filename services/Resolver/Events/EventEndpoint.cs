@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grpc.Core;
@@ -12,8 +11,8 @@ using SpegelDapr.ServiceDefaults;
 namespace SpegelDapr.Resolver.Events;
 
 /// <summary>
-/// Subscribes to the topics of the locations in reach, and that of wishes, and answers the events. Each location has a route of its own, so that Dapr and not
-/// the event says which topic it came on.
+/// Subscribes to the topics of the locations in reach, unless resources do, and to that of wishes, and answers the events. Each location has a route of
+/// its own, so that Dapr and not the event says which topic it came on.
 /// </summary>
 internal sealed partial class EventEndpoint(
     Reach reach,
@@ -59,34 +58,34 @@ internal sealed partial class EventEndpoint(
             Log.NoNodes(logger, FirstSeenBudget.TotalSeconds);
         }
 
-        var declared = await ReadDeclaredAsync(context.RequestAborted);
-        var subscriptions = reach.Locations
-            .Where(location => !declared.Contains(LayerTopics.Events(location)))
-            .Select(location => new Subscription(
-                DaprNames.LayerEvents, LayerTopics.Events(location), LayerTopics.EventPath(location.Region, location.Zone)))
-            .Concat(wishes.Subscriptions)
-            .ToArray();
+        IEnumerable<Location> told = await IsDeclaredAsync(context.RequestAborted) ? [] : reach.Locations;
+        Subscription[] subscriptions =
+        [
+            .. told.Select(location => new Subscription(
+                DaprNames.LayerEvents, LayerTopics.Events(location), LayerTopics.EventPath(location.Region, location.Zone))),
+            .. wishes.Subscriptions,
+        ];
         await context.Response.WriteAsJsonAsync(
             subscriptions, SubscriptionJson.Default.SubscriptionArray, cancellationToken: context.RequestAborted);
     }
 
     /// <summary>
-    /// The topics that resources declare to a sidecar with hot reload. It starts them by itself, and again whenever one of them is changed; an own
-    /// subscription to the same topic would then run beside it.
+    /// Whether resources declare to the sidecar what it hears, and it follows their changes. Then it is told no location. An own subscription to the same
+    /// topic would run beside a declared one that is changed, and one to a topic that the component's scopes do not allow would fail the component
+    /// when it is made anew (dapr/dapr, pkg/runtime/processor/pubsub).
     /// </summary>
-    private async Task<IReadOnlySet<string>> ReadDeclaredAsync(CancellationToken aborted)
+    private async Task<bool> IsDeclaredAsync(CancellationToken aborted)
     {
         using var budget = new CancellationTokenSource(SidecarBudget, time);
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, aborted);
         try
         {
-            var state = await sidecar.ReadAsync(linked.Token);
-            return state.HotReloads ? state.Declared : FrozenSet<string>.Empty;
+            return (await sidecar.ReadAsync(linked.Token)).IsDeclared;
         }
         catch (Exception e) when (e is RpcException || (e is OperationCanceledException && !aborted.IsCancellationRequested))
         {
             Log.NotDeclared(logger, e.Message);
-            return FrozenSet<string>.Empty;
+            return false;
         }
     }
 

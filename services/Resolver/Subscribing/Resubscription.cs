@@ -5,9 +5,9 @@ using SpegelDapr.Resolver.Store;
 namespace SpegelDapr.Resolver.Subscribing;
 
 /// <summary>
-/// Has the sidecar subscribe to locations that come into reach. A sidecar with hot reload takes in the <c>Subscription</c> that is applied for a new
-/// zone, and is left alone. Any other asks for the app's subscriptions once, when it starts, so it is asked to exit, and its platform starts it again.
-/// A location that leaves is no reason: its nodes are no longer offered, and what still comes of it is dropped.
+/// Has the sidecar subscribe to locations that come into reach. Where <c>Subscription</c> resources say what it hears, a sidecar with hot reload takes in
+/// those that are applied for a new zone, and is left alone. Any other asks for the app's subscriptions once, when it starts, so it is asked to exit, and
+/// its platform starts it again. A location that leaves is no reason: its nodes are no longer offered, and what still comes of it is dropped.
 /// </summary>
 internal sealed partial class Resubscription(
     Reach reach,
@@ -34,11 +34,6 @@ internal sealed partial class Resubscription(
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        if (!reach.FollowsNodes)
-        {
-            return;
-        }
-
         await reach.FirstSeen.WaitAsync(stoppingToken);
         while (true)
         {
@@ -55,8 +50,8 @@ internal sealed partial class Resubscription(
     }
 
     /// <summary>
-    /// Whether the sidecar is subscribed to all that is in reach. If not, says what to apply where it hot reloads, or else asks it to restart when it is this
-    /// replica's turn.
+    /// Whether the sidecar is subscribed to all that is in reach. If not, says what to apply where resources declare that, or else asks it to restart when
+    /// it is this replica's turn.
     /// </summary>
     private async Task<bool> CheckAsync(CancellationToken stopping)
     {
@@ -72,7 +67,7 @@ internal sealed partial class Resubscription(
                 return true;
             }
 
-            if (state.HotReloads)
+            if (state.IsDeclared)
             {
                 TellMissing(string.Join(", ", missing));
             }

@@ -12,7 +12,11 @@ namespace SpegelDapr.Resolver.Subscribing;
 /// <param name="Declared">Those of them that <c>Subscription</c> resources declare.</param>
 /// <param name="HasEvents">Whether it has the component at all. It may have left it out because the broker was away.</param>
 /// <param name="HotReloads">Whether it takes in changed components and subscriptions while it runs: by default from Dapr 1.18.</param>
-internal sealed record SidecarState(IReadOnlySet<string> Topics, IReadOnlySet<string> Declared, bool HasEvents, bool HotReloads);
+internal sealed record SidecarState(IReadOnlySet<string> Topics, IReadOnlySet<string> Declared, bool HasEvents, bool HotReloads)
+{
+    /// <summary>Whether resources say what it hears, and it takes in what they come to say.</summary>
+    public bool IsDeclared => HotReloads && Declared.Count > 0;
+}
 
 /// <summary>The resolver's own sidecar and what it is subscribed to.</summary>
 internal interface ISidecar

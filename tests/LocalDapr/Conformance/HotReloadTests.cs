@@ -95,6 +95,32 @@ public sealed class HotReloadTests
     [OnMemory]
     [OnRedis]
     [OnRabbitMq]
+    public async Task A_topic_that_is_told_and_not_allowed_does_no_harm_until_the_component_is_made_anew_and_then_fails_it(Backend backend)
+    {
+        await using var runtime = await Runtime.StartAsync(backend);
+        runtime.AddPubSub("scoped", Scopes("a"));
+        var app = await runtime.StartAppAsync("reader", [Runtime.To("a", pubSub: "scoped"), Runtime.To("b", pubSub: "scoped")]);
+        Assert.Equal("/events/in", await PathOfAsync(app, "a", "scoped"));
+
+        runtime.AddPubSub("scoped", Scopes("a,c"));
+        await Eventually.TrueAsync(async () => (await app.PublishAsync("scoped", "a", 1)).StatusCode == HttpStatusCode.NotFound);
+
+        // And not only for the moment in which another one takes its place.
+        await Task.Delay(TimeSpan.FromSeconds(1));
+        Assert.Equal(HttpStatusCode.NotFound, (await app.PublishAsync("scoped", "a", 1)).StatusCode);
+
+        runtime.AddPubSub("scoped", Scopes("a,b"));
+        Assert.Equal("/events/in", await PathOfAsync(app, "b", "scoped"));
+        Assert.Equal("/events/in", await PathOfAsync(app, "a", "scoped"));
+        Assert.Equal(1, app.Asked);
+
+        static string Scopes(string topics) => $"- {{ name: subscriptionScopes, value: 'reader={topics}' }}\n  ignoreErrors: true";
+    }
+
+    [Theory]
+    [OnMemory]
+    [OnRedis]
+    [OnRabbitMq]
     public async Task A_running_sidecar_takes_in_a_component_whose_scopes_come_to_name_its_app_and_lets_it_go_again(Backend backend)
     {
         await using var runtime = await Runtime.StartAsync(backend);

@@ -24,6 +24,41 @@ public sealed class HotReloadTests : IDisposable
     }
 
     [Fact]
+    public async Task A_component_that_does_not_allow_what_is_told_ends_the_sidecar_when_it_is_made_anew()
+    {
+        Write("events", "pubsub.in-memory", "subscriptionScopes: app=a");
+        await using var host = new LocalDaprHost();
+        await using var app = new TestApp("app", [Runtime.To("a"), Runtime.To("b")]);
+        await app.StartAsync();
+        await using var sidecar = await host.StartAsync(new AppSpec("app") { AppPort = app.Port, ResourcesPaths = [_directory] });
+        await sidecar.Subscribed.WaitAsync(Eventually.Deadline);
+
+        Write("events", "pubsub.in-memory", "subscriptionScopes: 'app=a,c'");
+
+        var error = await Assert.ThrowsAsync<LocalDaprException>(() => sidecar.ShutdownRequested.WaitAsync(Eventually.Deadline));
+        Assert.Contains("topic b of events, which the component's scopes do not allow", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_subscription_that_cannot_be_made_ends_the_sidecar_as_it_ends_daprd()
+    {
+        await using var redis = new RedisServer();
+        await redis.StartAsync();
+        Write("events", "pubsub.redis", $"redisHost: '127.0.0.1:{redis.Port}'", ignoreErrors: true);
+        await using var host = new LocalDaprHost();
+        await using var app = new TestApp("app", []);
+        await app.StartAsync();
+        await using var sidecar = await host.StartAsync(new AppSpec("app") { AppPort = app.Port, ResourcesPaths = [_directory] });
+        await sidecar.Subscribed.WaitAsync(Eventually.Deadline);
+
+        await redis.StopAsync();
+        Declare("later", "later");
+
+        var error = await Assert.ThrowsAsync<LocalDaprException>(() => sidecar.ShutdownRequested.WaitAsync(Eventually.Deadline));
+        Assert.Contains("topic later of events", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_file_that_is_not_well_formed_leaves_all_as_it_is_until_it_is_mended()
     {
         await using var host = new LocalDaprHost();
@@ -75,6 +110,13 @@ public sealed class HotReloadTests : IDisposable
 
         Assert.Equal("/events/old", (await app.NextAsync()).Path);
     }
+
+    private void Declare(string name, string topic) => File.WriteAllText(Path.Combine(_directory, name + ".yaml"), $$"""
+        apiVersion: dapr.io/v2alpha1
+        kind: Subscription
+        metadata: { name: {{name}} }
+        spec: { pubsubname: events, topic: {{topic}}, routes: { default: /events/declared } }
+        """);
 
     private void Write(string name, string type, string? setting = null, bool ignoreErrors = false) => File.WriteAllText(Path.Combine(_directory, name + ".yaml"), $"""
         apiVersion: dapr.io/v1alpha1

@@ -85,6 +85,27 @@ public sealed class OutageTests : IDisposable
     }
 
     [Fact]
+    public async Task A_subscription_that_fails_at_the_start_is_tried_until_its_broker_is_back()
+    {
+        await using var redis = new RedisServer();
+        await redis.StartAsync();
+        await using var host = new LocalDaprHost();
+        await using var app = new TestApp("app", [Runtime.To("orders")]);
+        var metadata = new Dictionary<string, string> { ["redisHost"] = $"127.0.0.1:{redis.Port}" };
+        await using var sidecar = await host.StartAsync(
+            new AppSpec("app") { AppPort = app.Port, Components = [new Component("events", "pubsub.redis") { Metadata = metadata }] });
+        app.Connect(sidecar.HttpEndpoint, sidecar.GrpcEndpoint, token: null);
+        await redis.StopAsync();
+        await app.StartAsync();
+        await sidecar.Subscribed.WaitAsync(Eventually.Deadline);
+
+        await redis.StartAsync();
+        await Eventually.TrueAsync(async () => (await app.PublishAsync("events", "orders", 1)).IsSuccessStatusCode);
+
+        Assert.Equal("1", (await app.NextAsync()).Text("data"));
+    }
+
+    [Fact]
     public async Task A_sidecar_can_be_stopped_and_another_takes_its_ports()
     {
         await using var host = new LocalDaprHost();

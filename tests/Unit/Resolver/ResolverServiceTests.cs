@@ -52,12 +52,13 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         Assert.Equal(Subscriptions, await _http.GetStringAsync("/dapr/subscribe"));
 
     [Theory]
-    [InlineData(true, """[{"pubsubname":"layer-events","topic":"layers.eu.a","route":"/v1/events/eu/a"},{"pubsubname":"layer-events","topic":"layers.eu.a.wishes","route":"/v1/wishes"}]""")]
-    [InlineData(false, Subscriptions)]
-    public async Task What_resources_declare_to_a_sidecar_with_hot_reload_it_leaves_to_them(bool hotReloads, string expected)
+    [InlineData(true, "layers.eu.b", """[{"pubsubname":"layer-events","topic":"layers.eu.a.wishes","route":"/v1/wishes"}]""")]
+    [InlineData(true, null, Subscriptions)]
+    [InlineData(false, "layers.eu.b", Subscriptions)]
+    public async Task Where_resources_say_what_a_sidecar_with_hot_reload_hears_it_is_told_no_location(bool hotReloads, string? declared, string expected)
     {
         await DisposeAppAsync();
-        _sidecar = new FakeSidecar { Declared = ["layers.eu.b"], HotReloads = hotReloads };
+        _sidecar = new FakeSidecar { Declared = declared is null ? [] : [declared], HotReloads = hotReloads };
         await StartAsync();
 
         Assert.Equal(expected, await _http.GetStringAsync("/dapr/subscribe"));

@@ -73,14 +73,14 @@ public sealed class ResubscriptionTests : SidecarTests
     [Fact]
     public async Task A_sidecar_with_hot_reload_is_left_alone_until_it_is_told_and_what_to_apply_is_said_once()
     {
-        var replica = await StartAsync([Own], hotReloads: true);
+        var replica = await StartAsync([], hotReloads: true, declared: [Own]);
 
         replica.Reach.Seen([Own, Near]);
         var reads = replica.Sidecar.Reads;
         await UntilAsync(() => replica.Sidecar.Reads >= reads + 5);
         Assert.Contains("does not hear eu/b: apply", Assert.Single(_logger.Warnings), StringComparison.Ordinal);
 
-        replica.Sidecar.Declared = [LayerTopics.Events(Near)];
+        replica.Sidecar.Declared = [LayerTopics.Events(Own), LayerTopics.Events(Near)];
         reads = replica.Sidecar.Reads;
         await UntilAsync(() => replica.Sidecar.Reads > reads);
         replica.Reach.Seen([Own, Near, Far]);
@@ -89,6 +89,28 @@ public sealed class ResubscriptionTests : SidecarTests
 
         Assert.Equal(2, _logger.Warnings.Count);
         Assert.Equal(0, replica.Sidecar.Restarts);
+    }
+
+    [Fact]
+    public async Task A_sidecar_with_hot_reload_to_which_nothing_is_declared_is_restarted_as_one_without()
+    {
+        var replica = await StartAsync([Own], hotReloads: true);
+
+        replica.Reach.Seen([Own, Near]);
+        await UntilAsync(() => replica.Sidecar.IsSubscribedTo(Own, Near));
+
+        Assert.Equal(1, replica.Sidecar.Restarts);
+        Assert.Empty(_logger.Warnings);
+    }
+
+    [Fact]
+    public async Task What_is_not_declared_of_a_fixed_reach_is_said_too()
+    {
+        var replica = await StartAsync([], hotReloads: true, declared: [Own], reach: "eu/b");
+
+        await UntilAsync(() => replica.Sidecar.Reads >= 3);
+
+        Assert.Contains("does not hear eu/b: apply", Assert.Single(_logger.Warnings), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -168,21 +190,27 @@ public sealed class ResubscriptionTests : SidecarTests
         Assert.Equal(1, replica.Sidecar.Restarts);
     }
 
-    /// <summary>A replica that has seen the nodes of its own zone, and whose sidecar has subscribed to these locations.</summary>
-    private async Task<Replica> StartAsync(Location[] subscribed, ZoneOptions? zones = null, bool hotReloads = false)
+    /// <summary>A replica that has seen the nodes of its own zone, and whose sidecar the app has told these locations, and resources those that are declared.</summary>
+    private async Task<Replica> StartAsync(Location[] subscribed, ZoneOptions? zones = null, bool hotReloads = false, Location[]? declared = null, string reach = "*")
     {
-        var options = Options.Create(new ResolverOptions { Region = Own.Region, Zone = Own.Zone, Reach = { "*" } });
-        var reach = new Reach(options, Options.Create(zones ?? new()), NullLogger<Reach>.Instance);
-        var sidecar = new FakeSidecar { Told = () => reach.Locations, Topics = [.. subscribed.Select(LayerTopics.Events)], HotReloads = hotReloads };
-        var replica = new Replica(reach, sidecar, new Resubscription(
-            reach,
+        var options = Options.Create(new ResolverOptions { Region = Own.Region, Zone = Own.Zone, Reach = { reach } });
+        var locations = new Reach(options, Options.Create(zones ?? new()), NullLogger<Reach>.Instance);
+        var sidecar = new FakeSidecar
+        {
+            Told = () => locations.Locations,
+            Topics = [.. subscribed.Select(LayerTopics.Events)],
+            Declared = [.. (declared ?? []).Select(LayerTopics.Events)],
+            HotReloads = hotReloads,
+        };
+        var replica = new Replica(locations, sidecar, new Resubscription(
+            locations,
             sidecar,
             Turns(options),
             Metrics,
             Time,
             _logger));
         await StartAsync(replica.Resubscription);
-        reach.Seen([Own]);
+        locations.Seen([Own]);
         await UntilAsync(() => sidecar.Reads > 0);
         return replica;
     }
