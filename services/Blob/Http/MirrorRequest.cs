@@ -15,10 +15,7 @@ namespace SpegelDapr.Blob.Http;
 /// </param>
 internal sealed record MirrorRequest(ContentKind Kind, string Repository, Digest? Digest, string? Tag, string? Registry)
 {
-    /// <summary>The specification's end-1, which says that the API is there.</summary>
-    public const string Base = "/v2/";
-
-    private const string Prefix = Base;
+    private const string Prefix = "/v2/";
 
     /// <summary>The path and query at which another node's blob service has the content of <paramref name="digest"/>.</summary>
     public string PeerTarget(Digest digest)

@@ -1,5 +1,4 @@
 using Microsoft.Extensions.Options;
-using SpegelDapr.Blob.Transfers;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Blob.Peers;
@@ -13,7 +12,7 @@ internal sealed partial class HedgedStart(
     PeerClient peers, Routes routes, PeerHealth health, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<HedgedStart> logger)
 {
     /// <summary>The first good answer; null when no candidate gives one before <paramref name="cancellation"/>.</summary>
-    public async Task<PeerAnswer?> StartAsync(Candidates candidates, PeerRequest request, CancellationToken cancellation)
+    public async Task<PeerAnswer?> StartAsync(PeerQueue candidates, PeerRequest request, CancellationToken cancellation)
     {
         using var losers = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         List<Attempt> running = [];

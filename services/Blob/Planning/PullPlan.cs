@@ -1,4 +1,3 @@
-using SpegelDapr.Blob.Transfers;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Blob.Planning;

@@ -4,7 +4,7 @@ using SpegelDapr.Contracts;
 namespace SpegelDapr.Blob.Transfers;
 
 /// <summary>Nodes that hold the content complete.</summary>
-internal sealed class HolderSource(HedgedStart hedged, Candidates candidates, TimeSpan startBudget) : IPeerSource
+internal sealed class HolderSource(HedgedStart hedged, PeerQueue candidates, TimeSpan startBudget) : IPeerSource
 {
     /// <inheritdoc/>
     public TimeSpan StartBudget => startBudget;

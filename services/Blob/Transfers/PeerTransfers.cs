@@ -19,7 +19,7 @@ internal sealed class PeerTransfers(
     /// <summary>A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read.</summary>
     public VerifyingReader Open(PullPlan plan, string target, Digest digest, long first, long? last, CancellationToken cancellation)
     {
-        IPeerSource holders = new HolderSource(hedged, Candidates(plan, digest), options.Value.PeerStartBudget);
+        IPeerSource holders = new HolderSource(hedged, QueueOf(plan, digest), options.Value.PeerStartBudget);
         var source = plan.Follows ? following.Before(holders, digest, isRest: first > 0) : holders;
         var reader = new ResumingReader(
             source, new ContentPart(target, digest, first, last), options.Value.StallBudget, metrics, time, loggers.CreateLogger<ResumingReader>(), cancellation);
@@ -61,12 +61,12 @@ internal sealed class PeerTransfers(
     {
         using var budget = new CancellationTokenSource(options.Value.PeerStartBudget, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
-        using var answer = await hedged.StartAsync(Candidates(plan, digest), new PeerRequest(HttpMethod.Head, target), either.Token);
+        using var answer = await hedged.StartAsync(QueueOf(plan, digest), new PeerRequest(HttpMethod.Head, target), either.Token);
         cancellation.ThrowIfCancellationRequested();
         return answer is null ? null : (answer.Total, answer.Holder);
     }
 
-    private Candidates Candidates(PullPlan plan, Digest digest) =>
+    private PeerQueue QueueOf(PullPlan plan, Digest digest) =>
         new(plan.Holders, options.Value.MaxPeerAttempts, holder => health.ProblemOf(holder.Node.Name, digest) is not null);
 }
 

@@ -1,10 +1,10 @@
 using System.Diagnostics.CodeAnalysis;
 using SpegelDapr.Contracts;
 
-namespace SpegelDapr.Blob.Transfers;
+namespace SpegelDapr.Blob.Peers;
 
 /// <summary>The holders that one request may still ask, in the order given, which is that of their tiers.</summary>
-internal sealed class Candidates(IEnumerable<Holder> holders, int mostAttempts, Func<Holder, bool> isShunned)
+internal sealed class PeerQueue(IEnumerable<Holder> holders, int mostAttempts, Func<Holder, bool> isShunned)
 {
     private readonly List<Holder> _holders = [.. holders];
     private int _attempts;
