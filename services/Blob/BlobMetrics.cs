@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using SpegelDapr.Blob.Http;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Blob;
@@ -70,12 +71,8 @@ internal sealed class BlobMetrics
         }
     }
 
-    /// <param name="outcome">
-    /// The tier of a hit, <c>relayed</c> (for a peer, out of a download of this node), <c>miss</c>, <c>bypassed</c> (a miss because no holder is worth asking), <c>broken</c> (failed or cut short)
-    /// or <c>aborted</c> (by the client).
-    /// </param>
-    public void Request(string outcome, ContentKind kind, bool fromPeer) => _requests.Add(
-        1, new("outcome", outcome), new("kind", Name(kind)), new("requester", Requester(fromPeer)));
+    public void Request(RequestOutcome outcome, ContentKind kind, bool fromPeer) => _requests.Add(
+        1, new("outcome", outcome.Name()), new("kind", Name(kind)), new("requester", Requester(fromPeer)));
 
     /// <param name="outcome"><c>answered</c> or <c>unavailable</c>.</param>
     public void Resolved(TimeSpan duration, string outcome) =>

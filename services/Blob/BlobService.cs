@@ -1,15 +1,12 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.Options;
-using SpegelDapr.Blob.Admission;
-using SpegelDapr.Blob.Content;
-using SpegelDapr.Blob.Explaining;
-using SpegelDapr.Blob.Holders;
-using SpegelDapr.Blob.Mirror;
+using SpegelDapr.Blob.Http;
+using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob.Peers;
-using SpegelDapr.Blob.Referrers;
-using SpegelDapr.Blob.Relay;
-using SpegelDapr.Blob.Routing;
+using SpegelDapr.Blob.Planning;
+using SpegelDapr.Blob.Resolving;
+using SpegelDapr.Blob.Transfers;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
 
@@ -22,7 +19,7 @@ public static class BlobService
     /// The most bytes that wait for a client's socket, per request: two chunks, so that reading and hashing the next one overlaps with
     /// sending the one before.
     /// </summary>
-    private const int ResponseBufferBytes = 2 * MirrorEndpoint.ChunkBytes;
+    private const int ResponseBufferBytes = 2 * ContentSender.ChunkBytes;
 
     private static readonly Dictionary<string, string?> DefaultUrls = new()
     {
@@ -61,18 +58,17 @@ public static class BlobService
         builder.Services.AddSingleton<HolderLookup>();
         builder.Services.AddSingleton<Prefetch>();
         builder.Services.AddSingleton<PeerClient>();
-        builder.Services.AddSingleton<SilentNodes>();
+        builder.Services.AddSingleton<PeerHealth>();
         builder.Services.AddSingleton<HedgedStart>();
-        builder.Services.AddSingleton<Shunned>();
         builder.Services.AddSingleton<Feeds>();
         builder.Services.AddSingleton<Ingests>();
         builder.Services.AddSingleton<Following>();
-        builder.Services.AddSingleton<PeerContent>();
+        builder.Services.AddSingleton<PeerTransfers>();
         builder.Services.AddSingleton<ManifestMemory>();
         builder.Services.AddSingleton<PeerLoads>();
         builder.Services.AddSingleton<Routes>();
         builder.Services.AddSingleton<UpstreamDecisions>();
-        builder.Services.AddSingleton<HolderChooser>();
+        builder.Services.AddSingleton<PullPlanner>();
         builder.Services.AddSingleton<UpstreamWatch>();
         builder.Services.AddHostedService(services => services.GetRequiredService<UpstreamWatch>());
         builder.Services.AddSingleton<PeerGuard>();
@@ -80,6 +76,9 @@ public static class BlobService
         builder.Services.AddSingleton<TransferSlots>();
         builder.Services.AddSingleton<ReferrerIndex>();
         builder.Services.AddSingleton<ReferrersAnswer>();
+        builder.Services.AddSingleton<ContentSender>();
+        builder.Services.AddSingleton<NodeEndpoint>();
+        builder.Services.AddSingleton<PeerEndpoint>();
         builder.Services.AddSingleton<MirrorEndpoint>();
         builder.Services.AddHostedService<MirrorAddressWatch>();
         builder.Services.AddSingleton<ContentReadableCheck>();

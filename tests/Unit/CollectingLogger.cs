@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
-using SpegelDapr.Blob.Holders;
-using SpegelDapr.Blob.Mirror;
+using SpegelDapr.Blob.Http;
+using SpegelDapr.Blob.Resolving;
 using SpegelDapr.Discovery.Hearing;
 using SpegelDapr.Resolver.Nodes;
 using SpegelDapr.Resolver.Subscribing;

@@ -1,5 +1,4 @@
 using Microsoft.Extensions.Options;
-using SpegelDapr.Blob.Routing;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Blob.Peers;
@@ -10,10 +9,10 @@ namespace SpegelDapr.Blob.Peers;
 /// The first good answer wins; the others are cancelled.
 /// </summary>
 internal sealed partial class HedgedStart(
-    PeerClient peers, Routes routes, SilentNodes silent, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<HedgedStart> logger)
+    PeerClient peers, Routes routes, PeerHealth health, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<HedgedStart> logger)
 {
     /// <summary>The first good answer; null when no candidate gives one before <paramref name="cancellation"/>.</summary>
-    public async Task<PeerAnswer?> StartAsync(Candidates candidates, PeerRequest request, CancellationToken cancellation)
+    public async Task<PeerAnswer?> StartAsync(PeerQueue candidates, PeerRequest request, CancellationToken cancellation)
     {
         using var losers = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         List<Attempt> running = [];
@@ -50,7 +49,7 @@ internal sealed partial class HedgedStart(
             await losers.CancelAsync();
             foreach (var loser in running)
             {
-                silent.Waited(loser.Holder.Node.Name, time.GetElapsedTime(loser.Started));
+                health.Waited(loser.Holder.Node.Name, time.GetElapsedTime(loser.Started));
                 candidates.Return(loser.Holder);
                 _ = AbandonAsync(loser.Answer);
             }
@@ -101,7 +100,7 @@ internal sealed partial class HedgedStart(
         catch (OperationCanceledException)
         {
             // The budget is used up, or the client is gone: the caller's token says which.
-            silent.Waited(attempt.Holder.Node.Name, time.GetElapsedTime(attempt.Started));
+            health.Waited(attempt.Holder.Node.Name, time.GetElapsedTime(attempt.Started));
             routes.From(attempt.Holder.Node.Location).ObserveFailure(time.GetElapsedTime(attempt.Started));
         }
 

@@ -1,8 +1,6 @@
 using System.Globalization;
 using System.Net;
 using Microsoft.Extensions.Options;
-using SpegelDapr.Blob.Mirror;
-using SpegelDapr.Blob.Routing;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
 
@@ -24,6 +22,9 @@ internal sealed class PeerException(string message, Exception? inner = null)
 internal sealed class PeerClient : IDisposable
 {
     private const int LongestHeadersKiB = 16;
+
+    /// <summary>The specification's end-1, which says that the API is there.</summary>
+    private const string Base = "/v2/";
 
     private readonly HttpMessageInvoker _http;
     private readonly string _claim;
@@ -103,7 +104,7 @@ internal sealed class PeerClient : IDisposable
     /// <summary>Whether a node's blob service answers at all, within the time that a connection may take.</summary>
     public async Task<bool> IsAliveAsync(NodeIdentity node, CancellationToken cancellation)
     {
-        using var message = new HttpRequestMessage(HttpMethod.Head, new Uri(node.Address.Uri, MirrorRequest.Base));
+        using var message = new HttpRequestMessage(HttpMethod.Head, new Uri(node.Address.Uri, Base));
         message.Headers.TryAddWithoutValidation(SpegelHeaders.Peer, _claim);
         using var budget = new CancellationTokenSource(_connectBudget, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);

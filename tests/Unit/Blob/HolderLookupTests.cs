@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Hosting.Internal;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
-using SpegelDapr.Blob.Holders;
+using SpegelDapr.Blob.Resolving;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Unit.Blob;

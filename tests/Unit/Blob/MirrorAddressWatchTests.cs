@@ -5,8 +5,8 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
+using SpegelDapr.Blob.Http;
 using SpegelDapr.Blob;
-using SpegelDapr.Blob.Mirror;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
 

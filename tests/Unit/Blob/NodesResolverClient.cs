@@ -3,8 +3,8 @@ using Dapr.Client;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Resolving;
 using SpegelDapr.Blob;
-using SpegelDapr.Blob.Holders;
 using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Blob;

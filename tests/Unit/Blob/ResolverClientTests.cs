@@ -1,11 +1,11 @@
-using System.Text;
-using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Json;
+using System.Text;
 using FsCheck.Xunit;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Time.Testing;
+using SpegelDapr.Blob.Resolving;
 using SpegelDapr.Blob;
-using SpegelDapr.Blob.Holders;
 using SpegelDapr.Contracts;
 using SpegelDapr.Unit.Resolver;
 

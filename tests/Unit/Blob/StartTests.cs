@@ -1,8 +1,8 @@
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob;
-using SpegelDapr.Blob.Content;
 
 namespace SpegelDapr.Unit.Blob;
 

@@ -1,5 +1,5 @@
 using Microsoft.Extensions.Time.Testing;
-using SpegelDapr.Blob.Mirror;
+using SpegelDapr.Blob.Http;
 
 namespace SpegelDapr.Unit.Blob;
 

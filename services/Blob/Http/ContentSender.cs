@@ -1,0 +1,93 @@
+using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Local;
+using SpegelDapr.Blob.Planning;
+using SpegelDapr.Blob.Transfers;
+using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
+
+namespace SpegelDapr.Blob.Http;
+
+/// <summary>Sends content: to the node's own containerd and to peers, from this node and from others.</summary>
+internal sealed class ContentSender(Prefetch prefetch, IOptions<NodeOptions> node, BlobMetrics metrics, TimeProvider time, IHostApplicationLifetime lifetime)
+{
+    /// <summary>How much is read and sent at once. Measured on two cores: a quarter of it costs a fourth of the throughput through a peer.</summary>
+    public const int ChunkBytes = VerifyingReader.HeldBackBytes;
+
+    private readonly NodeName _node = node.Value.Identity.Name;
+
+    /// <summary>Answers that there is no such content.</summary>
+    public static async Task<RequestOutcome> MissAsync(HttpContext context, OciError error)
+    {
+        await error.WriteAsync(context.Response);
+        return RequestOutcome.Miss;
+    }
+
+    /// <summary>What sends the body of an answer.</summary>
+    public ResponseSender BodyOf(HttpContext context) => new(context, time, lifetime.ApplicationStopping);
+
+    /// <summary>Sends what the node has.</summary>
+    public async Task<RequestOutcome> SendAsync(HttpContext context, MirrorRequest request, Digest digest, LocalFile file, bool toPeer)
+    {
+        if (request.Kind == ContentKind.Blob)
+        {
+            var response = new ContentResponse(digest, ContentResponse.BlobMediaType, file.Length, Tier.Local, _node);
+            if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
+            {
+                await SendFileAsync(context, file, offset, count, toPeer);
+            }
+
+            return RequestOutcome.Local;
+        }
+
+        return file.Length <= OciManifest.MaxBytes && await TrySendManifestAsync(context, request, digest, file.ReadAll(), Tier.Local, _node, toPeer, isRelayed: false)
+            ? RequestOutcome.Local
+            : await MissAsync(context, OciError.Unknown(request.Kind));
+    }
+
+    /// <summary>Sends a manifest, whose bytes match its digest, and prepares for what it refers to; false when they are no manifest.</summary>
+    public async Task<bool> TrySendManifestAsync(
+        HttpContext context, MirrorRequest request, Digest digest, byte[] bytes, Tier tier, NodeName holder, bool toPeer, bool isRelayed)
+    {
+        if (OciManifest.TryParse(bytes) is not { EffectiveMediaType: { } mediaType } manifest)
+        {
+            return false;
+        }
+
+        if (toPeer)
+        {
+            prefetch.ForPeer(manifest);
+        }
+        else
+        {
+            prefetch.ForNode(manifest, request.Registry);
+        }
+
+        var response = new ContentResponse(digest, mediaType, bytes.Length, tier, holder, isRelayed);
+        if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
+        {
+            await context.Response.Body.WriteAsync(bytes.AsMemory((int)offset, (int)count), context.RequestAborted);
+            metrics.Served(count, tier, ContentKind.Manifest, toPeer, isRelayed);
+        }
+
+        return true;
+    }
+
+    private async Task SendFileAsync(HttpContext context, LocalFile file, long offset, long count, bool toPeer)
+    {
+        // The file is read into the buffers that Kestrel sends from: measured over loopback, this is faster than sendfile.
+        using var body = BodyOf(context);
+        while (count > 0)
+        {
+            var chunk = body.GetMemory((int)Math.Min(ChunkBytes, count));
+            var read = file.Read(chunk.Span[..(int)Math.Min(Math.Min(chunk.Length, ChunkBytes), count)], offset);
+            if (read == 0)
+            {
+                throw new EndOfStreamException("The file became shorter while it was sent.");
+            }
+
+            (offset, count) = (offset + read, count - read);
+            await body.SendAsync(read);
+            metrics.Served(read, Tier.Local, ContentKind.Blob, toPeer);
+        }
+    }
+}

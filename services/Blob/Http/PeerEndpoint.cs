@@ -1,0 +1,104 @@
+using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Local;
+using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
+
+namespace SpegelDapr.Blob.Http;
+
+/// <summary>
+/// Answers other nodes: from local content only, or from what this node's containerd is downloading, so that no request goes in circles.
+/// </summary>
+internal sealed class PeerEndpoint(
+    LocalContent local,
+    Ingests ingests,
+    ReferrersAnswer referrers,
+    ContentSender sender,
+    TransferSlots slots,
+    IOptions<NodeOptions> node,
+    IOptions<BlobOptions> options,
+    BlobMetrics metrics)
+{
+    private readonly NodeName _node = node.Value.Identity.Name;
+
+    /// <summary>Answers a request.</summary>
+    public async Task<RequestOutcome> AnswerAsync(HttpContext context, MirrorRequest request)
+    {
+        var cancellation = context.RequestAborted;
+        if (request.Digest is not { } digest)
+        {
+            return await ContentSender.MissAsync(context, request.Registry is null ? OciError.TagWithoutRegistry : OciError.Unknown(request.Kind));
+        }
+
+        if (request.Kind == ContentKind.Referrers)
+        {
+            await referrers.WriteAsync(context, digest);
+            return RequestOutcome.Local;
+        }
+
+        var isGet = HttpMethods.IsGet(context.Request.Method);
+        var isSent = isGet && request.Kind == ContentKind.Blob;
+        using var slot = isSent ? await slots.TryTakeAsync(forPeer: true, cancellation) : null;
+        if (isSent && slot is null)
+        {
+            return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
+        }
+
+        using (var file = await local.OpenAsync(digest, cancellation))
+        {
+            if (file is not null)
+            {
+                return await sender.SendAsync(context, request, digest, file, toPeer: true);
+            }
+        }
+
+        return isGet && options.Value.Relay && context.Request.Headers.ContainsKey(SpegelHeaders.Follow)
+            ? await RelayAsync(context, request, digest)
+            : await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
+    }
+
+    /// <summary>
+    /// Answers a node that follows this one, out of what containerd is downloading: with a blob as it grows, and with a manifest, whose type is in its
+    /// bytes, when it is there whole.
+    /// </summary>
+    private async Task<RequestOutcome> RelayAsync(HttpContext context, MirrorRequest request, Digest digest)
+    {
+        var cancellation = context.RequestAborted;
+        using (var download = await ingests.FindAsync(digest, cancellation))
+        {
+            if (download is not null && request.Kind == ContentKind.Blob)
+            {
+                var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _node, IsRelayed: true);
+                if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
+                {
+                    await SendDownloadAsync(context, download, offset, count);
+                }
+
+                return RequestOutcome.Relayed;
+            }
+
+            if (download is not null && !await download.IsCommittedAsync(cancellation))
+            {
+                return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
+            }
+        }
+
+        using var file = await local.OpenAsync(digest, cancellation);
+        return file is null
+            ? await ContentSender.MissAsync(context, OciError.Unknown(request.Kind))
+            : await sender.SendAsync(context, request, digest, file, toPeer: true);
+    }
+
+    private async Task SendDownloadAsync(HttpContext context, GrowingFile download, long offset, long count)
+    {
+        // The headers go at once, by which the follower knows that there is something to wait for.
+        using var body = sender.BodyOf(context);
+        await body.SendAsync(0);
+        while (count > 0)
+        {
+            var read = (int)Math.Min(await download.ReadAsync(body.GetMemory(ContentSender.ChunkBytes), offset, context.RequestAborted), count);
+            (offset, count) = (offset + read, count - read);
+            await body.SendAsync(read);
+            metrics.Served(read, Tier.Local, ContentKind.Blob, toPeer: true, isRelayed: true);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+using System.Collections.Concurrent;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Blob.Peers;
+
+/// <summary>What this node's transfers have taught of its routes: from each location and from each registry to here.</summary>
+internal sealed class Routes(TimeProvider time)
+{
+    /// <summary>For how many decisions against the others a surprise on one route counts.</summary>
+    private const int SurpriseCountsFor = 50;
+
+    private readonly ConcurrentDictionary<Location, TransferEstimate> _peers = new();
+    private readonly ConcurrentDictionary<string, TransferEstimate> _registries = new();
+
+    /// <summary>The route from the nodes of a location.</summary>
+    public TransferEstimate From(Location location) => _peers.GetOrAdd(location, _ => new TransferEstimate(time));
+
+    /// <summary>The route from a registry; null when nothing has come from there.</summary>
+    public TransferEstimate? FromUpstream(string registry) => _registries.GetValueOrDefault(registry);
+
+    /// <summary>Takes in the body of a transfer from a peer.</summary>
+    public void Received(Location location, long bytes, TimeSpan duration)
+    {
+        var route = From(location);
+        Learn(route, route.ObserveBody(bytes, duration));
+    }
+
+    /// <summary>Takes in what containerd fetched from a registry.</summary>
+    public void ReceivedFromUpstream(string registry, long bytes, TimeSpan duration)
+    {
+        var route = _registries.GetOrAdd(registry, _ => new TransferEstimate(time));
+        Learn(route, route.ObserveWhole(bytes, duration));
+    }
+
+    private void Learn(TransferEstimate route, bool isSurprise)
+    {
+        if (!isSurprise)
+        {
+            return;
+        }
+
+        foreach (var other in _peers.Values.Concat(_registries.Values).Where(other => other != route))
+        {
+            other.PassOver(SurpriseCountsFor);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+using System.Collections.Concurrent;
+using SpegelDapr.Blob.Local;
+using SpegelDapr.Blob.Peers;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Blob.Planning;
+
+/// <summary>
+/// Learns how fast upstream is from what containerd really does: after a miss it goes there, and the file that it then commits says by its
+/// time when the last byte had come.
+/// </summary>
+internal sealed class UpstreamWatch(LocalContent local, Routes routes, BlobMetrics metrics, TimeProvider time) : BackgroundService
+{
+    private const int MostWatched = 4096;
+
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+
+    /// <summary>By then a pull has failed, or has been given up.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(30);
+
+    private readonly ConcurrentDictionary<Digest, Miss> _misses = new();
+
+    /// <summary>The node's containerd has been told that there is no such content here. A later miss counts anew: containerd may try again.</summary>
+    public void Missed(Digest digest, string registry)
+    {
+        if (_misses.Count < MostWatched)
+        {
+            _misses[digest] = new Miss(registry, time.GetUtcNow());
+        }
+    }
+
+    /// <summary>Looks which of the misses have come meanwhile.</summary>
+    public void Look()
+    {
+        var now = time.GetUtcNow();
+        foreach (var (digest, miss) in _misses)
+        {
+            if (local.Identify(digest) is { } file)
+            {
+                _misses.TryRemove(KeyValuePair.Create(digest, miss));
+                var duration = file.Written - miss.At.UtcDateTime;
+
+                // Whatever was there before the miss was not fetched because of it.
+                if (duration > TimeSpan.Zero)
+                {
+                    routes.ReceivedFromUpstream(miss.Registry, file.Length, duration);
+                    metrics.ReceivedFromUpstream(file.Length, duration);
+                }
+            }
+            else if (now - miss.At > Patience)
+            {
+                _misses.TryRemove(KeyValuePair.Create(digest, miss));
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Interval, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+            {
+                Look();
+            }
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The service stops.
+        }
+    }
+
+    private sealed record Miss(string Registry, DateTimeOffset At);
+}

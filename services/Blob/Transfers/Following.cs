@@ -1,0 +1,98 @@
+using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Local;
+using SpegelDapr.Blob.Peers;
+using SpegelDapr.Blob.Resolving;
+using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
+
+namespace SpegelDapr.Blob.Transfers;
+
+/// <summary>Begins to follow others, with what all that do so share.</summary>
+internal sealed partial class Following(
+    ResolverClient resolver,
+    PeerClient peers,
+    Feeds feeds,
+    Ingests ingests,
+    PeerHealth health,
+    IOptions<BlobOptions> options,
+    IOptions<NodeOptions> node,
+    TimeProvider time,
+    ILogger<Following> logger)
+{
+    private readonly NodeIdentity _node = node.Value.Identity;
+
+    public ResolverClient Resolver => resolver;
+
+    public Feeds Feeds => feeds;
+
+    public Ingests Ingests => ingests;
+
+    public BlobOptions Options => options.Value;
+
+    /// <summary>After so many nodes that were followed in vain no other is.</summary>
+    public int MostFailed => Math.Min(options.Value.MaxPeerAttempts, FollowRequest.MaxFailed);
+
+    /// <summary>
+    /// The nodes in flight, with the holders that are farther than they; the holders alone where another request for the whole follows somebody already.
+    /// </summary>
+    /// <param name="farther">The holders.</param>
+    /// <param name="digest">The content.</param>
+    /// <param name="isRest">Whether what is asked for does not begin at the first byte. It then comes from the node that another request follows.</param>
+    public IPeerSource Before(IPeerSource farther, Digest digest, bool isRest) =>
+        feeds.TryBegin(digest) is { } tail ? new FollowSource(this, digest, tail, farther)
+        : isRest ? new JoinSource(this, digest, farther)
+        : farther;
+
+    /// <summary>The answer of a node to follow, over which the content comes at that depth; null when it gives none.</summary>
+    public async Task<PeerAnswer?> AskAsync(NodeIdentity parent, Digest digest, int depth, PeerRequest request, CancellationToken cancellation)
+    {
+        if (health.IsShunned(parent.Name, digest))
+        {
+            return null;
+        }
+
+        // To connect, and to wait for the download to appear there: each has the same budget.
+        using var budget = new CancellationTokenSource(2 * options.Value.PeerConnectBudget, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
+        try
+        {
+            var answer = await peers.AskAsync(new Holder(parent, Tier.SameZone), request with { Follow = true }, either.Token);
+            answer.Patience = feeds.Patience(depth);
+            return answer;
+        }
+        catch (PeerException e)
+        {
+            Log.Refused(logger, parent.Name, digest, e.Message);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            Log.Refused(logger, parent.Name, digest, "no answer in time");
+        }
+
+        return null;
+    }
+
+    /// <summary>The answer of a holder. It has the content already, so it is not waited for as long as those are that still download it.</summary>
+    public async Task<PeerAnswer?> StartFartherAsync(IPeerSource farther, PeerRequest request, CancellationToken cancellation)
+    {
+        using var budget = new CancellationTokenSource(farther.StartBudget, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
+        return await farther.StartAsync(request, either.Token);
+    }
+
+    /// <summary>
+    /// Whether a node that is followed at that depth may be silent for longer. When the one before it is gone, it needs time to find another, or to begin
+    /// upstream: if its followers gave it up meanwhile, each node of a chain would become a lead, one after the other.
+    /// </summary>
+    public async Task<bool> ExcusesAsync(Holder parent, int depth, TimeSpan silence, CancellationToken cancellation) =>
+        silence < feeds.LongestPatience(depth) && await peers.IsAliveAsync(parent.Node, cancellation);
+
+    /// <summary>Whether a node that the resolver names may be followed: whatever the answer says, not itself, and none outside the zone.</summary>
+    public bool IsInZone(NodeIdentity other) => other.Location == _node.Location && other.Name != _node.Name;
+
+    private static partial class Log
+    {
+        [LoggerMessage(LogLevel.Information, "Node {Node} cannot be followed for {Digest}: {Reason}")]
+        public static partial void Refused(ILogger logger, NodeName node, Digest digest, string reason);
+    }
+}

@@ -1,0 +1,77 @@
+using System.Buffers;
+using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Peers;
+using SpegelDapr.Blob.Planning;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Blob.Transfers;
+
+/// <summary>Reads content from the peers of a plan.</summary>
+internal sealed class PeerTransfers(
+    HedgedStart hedged,
+    Following following,
+    PeerHealth health,
+    IOptions<BlobOptions> options,
+    BlobMetrics metrics,
+    TimeProvider time,
+    ILoggerFactory loggers)
+{
+    /// <summary>A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read.</summary>
+    public VerifyingReader Open(PullPlan plan, string target, Digest digest, long first, long? last, CancellationToken cancellation)
+    {
+        IPeerSource holders = new HolderSource(hedged, QueueOf(plan, digest), options.Value.PeerStartBudget);
+        var source = plan.Follows ? following.Before(holders, digest, isRest: first > 0) : holders;
+        var reader = new ResumingReader(
+            source, new ContentPart(target, digest, first, last), options.Value.StallBudget, metrics, time, loggers.CreateLogger<ResumingReader>(), cancellation);
+        return new VerifyingReader(reader, health, metrics, loggers.CreateLogger<VerifyingReader>());
+    }
+
+    /// <summary>Content whole, and thus verified; null when no peer gives it, or it is longer than <paramref name="mostBytes"/>.</summary>
+    public async Task<ReceivedContent?> ReadAllAsync(PullPlan plan, string target, Digest digest, int mostBytes, CancellationToken cancellation)
+    {
+        using var transfer = Open(plan, target, digest, 0, null, cancellation);
+        var buffer = ArrayPool<byte>.Shared.Rent(VerifyingReader.HeldBackBytes);
+        using var content = new MemoryStream();
+        try
+        {
+            while (await transfer.ReadAsync(buffer) is var read and > 0)
+            {
+                if (transfer.Total > mostBytes)
+                {
+                    return null;
+                }
+
+                content.Write(buffer, 0, read);
+            }
+
+            return new ReceivedContent(content.ToArray(), transfer.Holder, transfer.IsRelayed);
+        }
+        catch (Exception e) when (e is PeersExhaustedException or CorruptContentException)
+        {
+            return null;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <summary>The content's length, as the first holder that answers says; null when none does.</summary>
+    public async Task<(long Length, Holder Holder)?> MeasureAsync(PullPlan plan, string target, Digest digest, CancellationToken cancellation)
+    {
+        using var budget = new CancellationTokenSource(options.Value.PeerStartBudget, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
+        using var answer = await hedged.StartAsync(QueueOf(plan, digest), new PeerRequest(HttpMethod.Head, target), either.Token);
+        cancellation.ThrowIfCancellationRequested();
+        return answer is null ? null : (answer.Total, answer.Holder);
+    }
+
+    private PeerQueue QueueOf(PullPlan plan, Digest digest) =>
+        new(plan.Holders, options.Value.MaxPeerAttempts, holder => health.ProblemOf(holder.Node.Name, digest) is not null);
+}
+
+/// <summary>Content that has come whole.</summary>
+/// <param name="Bytes">All of it.</param>
+/// <param name="Holder">The node that the last of it came from.</param>
+/// <param name="IsRelayed">Whether that node was still downloading it.</param>
+internal sealed record ReceivedContent(byte[] Bytes, Holder Holder, bool IsRelayed);

@@ -1,0 +1,113 @@
+using System.Security.Cryptography;
+using SpegelDapr.Blob.Peers;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Blob.Transfers;
+
+/// <summary>Part of the content has been given out when the whole turned out not to match its digest.</summary>
+internal sealed class CorruptContentException() : Exception("Content from peers does not match its digest.");
+
+/// <summary>
+/// Hashes content while it is read from peers, and gives its last <see cref="HeldBackBytes"/> out only when the hash matches. Content no longer than that is
+/// thus verified before its first byte, and other peers are asked when it does not match.
+/// </summary>
+internal sealed partial class VerifyingReader(ResumingReader reader, PeerHealth health, BlobMetrics metrics, ILogger logger) : IDisposable
+{
+    /// <summary>How much of the end is held back; a buffer to read into must be at least as large.</summary>
+    public const int HeldBackBytes = 1024 * 1024;
+
+    /// <summary>A part cannot be hashed against the digest. Whoever continues an interrupted pull with a range hashes the whole itself.</summary>
+    private readonly IncrementalHash? _hash = reader.Part.IsWhole ? IncrementalHash.CreateHash(reader.Part.Digest.HashAlgorithm) : null;
+
+    private bool _complete;
+
+    /// <summary>The content's length; known after the first read.</summary>
+    public long Total => reader.Total;
+
+    /// <summary>The peer that gave the last bytes that were read; known after the first read.</summary>
+    public Holder Holder => reader.Holder;
+
+    /// <summary>Whether that peer is still downloading the content itself.</summary>
+    public bool IsRelayed => reader.IsRelayed;
+
+    /// <summary>Reads the next bytes; 0 at the end.</summary>
+    /// <exception cref="PeersExhaustedException">No peer is left to ask.</exception>
+    /// <exception cref="CorruptContentException">What has been read before is not the content.</exception>
+    /// <exception cref="OperationCanceledException">The transfer was cancelled.</exception>
+    public async ValueTask<int> ReadAsync(Memory<byte> buffer)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(buffer.Length, HeldBackBytes);
+        var held = 0;
+        while (!_complete)
+        {
+            await reader.BeginAsync();
+            var holdFrom = _hash is null ? reader.End : Math.Max(0, reader.End - HeldBackBytes);
+            if (reader.Offset < holdFrom)
+            {
+                var read = await ReadOnceAsync(buffer[..(int)Math.Min(buffer.Length, holdFrom - reader.Offset)]);
+                reader.HasGivenOut = true;
+                return read;
+            }
+
+            while (reader.Offset < reader.End)
+            {
+                held += await ReadOnceAsync(buffer[held..]);
+            }
+
+            if (_hash is null || Digest.FromHash(reader.Part.Digest.HashAlgorithm, _hash.GetHashAndReset()) == reader.Part.Digest)
+            {
+                _complete = true;
+                if (!IsRelayed)
+                {
+                    metrics.Transferred(reader.Elapsed, Holder.Tier);
+                }
+
+                return held;
+            }
+
+            ShunContributors();
+            held = 0;
+        }
+
+        return 0;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        reader.Dispose();
+        _hash?.Dispose();
+    }
+
+    private async ValueTask<int> ReadOnceAsync(Memory<byte> buffer)
+    {
+        var read = await reader.ReadAsync(buffer);
+        _hash?.AppendData(buffer.Span[..read]);
+        return read;
+    }
+
+    private void ShunContributors()
+    {
+        metrics.Corrupt("peer");
+
+        // Which of several sent the wrong byte cannot be told.
+        foreach (var holder in reader.Contributors)
+        {
+            Log.Corrupt(logger, holder.Node.Name, reader.Part.Digest);
+            health.Shun(holder.Node.Name, reader.Part.Digest);
+        }
+
+        if (reader.HasGivenOut)
+        {
+            throw new CorruptContentException();
+        }
+
+        reader.Restart();
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(LogLevel.Error, "What node {Node} sent of {Digest} does not match its digest; for an hour it is not asked again")]
+        public static partial void Corrupt(ILogger logger, NodeName node, Digest digest);
+    }
+}
