@@ -168,10 +168,10 @@ public sealed class PreflightTests : IDisposable
     [Fact]
     public async Task A_socket_and_a_file_that_are_not_there_are_named()
     {
-        var findings = (await ReadAsync(Options(At("none.toml")) with { Socket = At("none.sock") })).Findings;
+        var findings = (await ReadAsync(Options(At("none.toml")) with { Socket = At("none/containerd.sock") })).Findings;
 
         Assert.All(findings, finding => Assert.False(finding.Ok));
-        Assert.StartsWith(At("none.sock"), findings[0].Message, StringComparison.Ordinal);
+        Assert.StartsWith(At("none/containerd.sock"), findings[0].Message, StringComparison.Ordinal);
         Assert.StartsWith(At("none.toml"), findings[1].Message, StringComparison.Ordinal);
         Assert.Equal(2, findings.Count);
     }
