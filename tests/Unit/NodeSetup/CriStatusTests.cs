@@ -55,7 +55,7 @@ public sealed class CriStatusTests : IDisposable
         }
 
         var error = await Assert.ThrowsAsync<ContainerdSilentException>(() => reading);
-        Assert.StartsWith($"{Socket} has not answered for 60 s", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith($"{Socket} has not answered for 60 s (it does not exist)", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

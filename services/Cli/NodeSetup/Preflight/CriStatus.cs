@@ -42,7 +42,7 @@ internal static class CriStatus
             }
             catch (RpcException e) when (IsStarting(e))
             {
-                silence = ReasonOf(e);
+                silence = File.Exists(socket) ? ReasonOf(e) : "it does not exist";
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
