@@ -41,6 +41,14 @@ public static class SpegelHeaders
     /// <summary>On a request with <see cref="Peer"/>: content that the other node is still downloading will do as well. Its value is <c>1</c>.</summary>
     public const string Follow = "Spegel-Dapr-Follow";
 
+    /// <summary>
+    /// On the answer to a HEAD with <see cref="Follow"/>: how many bytes of the content the node has, from the first on. Such an answer has no length.
+    /// </summary>
+    public const string Progress = "Spegel-Dapr-Progress";
+
+    /// <summary>Beside <see cref="Progress"/>: the name of the node of the same zone that the content comes from; without it, it comes from elsewhere, or is complete.</summary>
+    public const string Source = "Spegel-Dapr-Source";
+
     /// <summary>On an answer: its bytes come from a node that was still downloading them. Its value is <c>1</c>.</summary>
     public const string Relayed = "Spegel-Dapr-Relayed";
 

@@ -1,20 +1,26 @@
 namespace SpegelDapr.Contracts;
 
 /// <summary>
-/// A question to the resolver of a node's zone: the node is about to fetch content that nobody in its zone has complete; does it lead, or whom may
-/// it follow? From then on the node counts as in flight, and others may be told to follow it. Posted to the method <see cref="Method"/>.
+/// A question to the resolver of a node's zone: the node is about to fetch content that nobody in its zone has complete, or only a few; does it lead, or
+/// whom may it follow? From then on the node counts as in flight, and others may be told to follow it. Posted to the method <see cref="Method"/>.
 /// </summary>
 /// <param name="Node">The node that asks.</param>
 /// <param name="Location">Where it is.</param>
 /// <param name="Digest">What it is about to fetch.</param>
 /// <param name="Failed">Nodes that it has followed in vain, at most <see cref="MaxFailed"/>. They no longer count as in flight.</param>
-public sealed record FollowRequest(NodeName Node, Location Location, Digest Digest, IReadOnlyList<NodeName> Failed)
+/// <param name="Holders">Nodes of the zone that it knows to have the content complete, at most <see cref="MaxHolders"/>; null for none.</param>
+/// <param name="Slow">The node that it has followed until now, and over which the content comes too slowly; null for none.</param>
+public sealed record FollowRequest(
+    NodeName Node, Location Location, Digest Digest, IReadOnlyList<NodeName> Failed, IReadOnlyList<NodeName>? Holders = null, NodeName? Slow = null)
 {
     /// <summary>The resolver's method, under Dapr service invocation.</summary>
     public const string Method = "v1/follow";
 
     /// <summary>The most failed nodes of one question.</summary>
     public const int MaxFailed = 16;
+
+    /// <summary>The most holders of one question. With more of them nobody need follow.</summary>
+    public const int MaxHolders = 4;
 }
 
 /// <summary>Whom a node follows.</summary>
@@ -39,4 +45,5 @@ public sealed record InFlightAnswer(Digest Digest, IReadOnlyList<InFlightNode> N
 /// <param name="Node">The node.</param>
 /// <param name="Since">When it was told whom to follow.</param>
 /// <param name="Parent">The node that it follows; null for one that leads.</param>
-public sealed record InFlightNode(NodeName Node, DateTimeOffset Since, NodeName? Parent = null);
+/// <param name="IsSlow">Whether a node that followed it found it too slow.</param>
+public sealed record InFlightNode(NodeName Node, DateTimeOffset Since, NodeName? Parent = null, bool IsSlow = false);

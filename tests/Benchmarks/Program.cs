@@ -15,6 +15,7 @@ var groups = new Dictionary<string, Func<Task<IReadOnlyList<Figure>>>>
     ["control-plane"] = async () => await ControlPlane.MeasureAsync(await SharedAsync()),
     ["modes"] = Modes.MeasureAsync,
     ["storm"] = Storm.MeasureAsync,
+    ["swarm"] = Swarm.MeasureAsync,
 };
 if (args.FirstOrDefault(arg => !groups.ContainsKey(arg)) is { } unknown)
 {

@@ -37,7 +37,7 @@ internal static class Storm
 
     private static async Task<IReadOnlyList<Figure>> MeasureOneZoneAsync()
     {
-        await using var lab = await StartAsync(new LabZone(Location.Parse("north/zone-a"), Many));
+        await using var lab = await StormLab.StartAsync(LinkRate, new LabZone(Location.Parse("north/zone-a"), Many));
         var zone = lab.Cluster.Zones[0];
         var few = zone.Nodes.Take(Few).ToList();
         var runs = new List<Run>();
@@ -53,7 +53,7 @@ internal static class Storm
             return measured;
         }
 
-        await WarmUpAsync(lab);
+        await StormLab.WarmUpAsync(lab);
         var alone = Seconds(await RunRoundsAsync([zone.Nodes[0]]));
         var figures = new List<Figure> { new($"{Name(1)} alone", $"{alone:0.0} s", "stated", null) };
         foreach (var followers in Followers)
@@ -70,7 +70,7 @@ internal static class Storm
         figures.Add(AgainstAlone($"{Name(Few)}, no relay: {without.Requests.Max()} GETs of each layer", without.Seconds, alone, null));
 
         await SwitchRelayAsync(lab, few, isOn: true);
-        await LimitLinksAsync(lab, LinkRate / Fraction);
+        await StormLab.LimitLinksAsync(lab, LinkRate / Fraction);
         await LimitFollowersAsync(lab, DefaultFollowers);
         var (fewer, more) = (Seconds(await RunRoundsAsync(few, LayerSize / Fraction)), Seconds(await RunRoundsAsync(zone.Nodes, LayerSize / Fraction)));
         figures.Add(new Figure(
@@ -85,8 +85,8 @@ internal static class Storm
 
     private static async Task<IReadOnlyList<Figure>> MeasureTwoZonesAsync()
     {
-        await using var lab = await StartAsync(new LabZone(Location.Parse("north/zone-a"), Few / 2), new LabZone(Location.Parse("north/zone-b"), Few / 2));
-        await WarmUpAsync(lab);
+        await using var lab = await StormLab.StartAsync(LinkRate, new LabZone(Location.Parse("north/zone-a"), Few / 2), new LabZone(Location.Parse("north/zone-b"), Few / 2));
+        await StormLab.WarmUpAsync(lab);
         var nodes = lab.Cluster.Nodes;
         var (_, _, _, upstream, between) = await RunAsync(lab, nodes, LayerSize);
         var into = (await RunAsync(lab, [.. nodes.Skip(1)], LayerSize, holder: nodes[0])).Between;
@@ -98,34 +98,12 @@ internal static class Storm
         ];
     }
 
-    private static async Task<ZoneLab> StartAsync(params IReadOnlyList<LabZone> zones)
-    {
-        var lab = await ZoneLab.StartAsync(zones, isIsolated: false, isIPv6: false, new Dictionary<string, string> { ["Zones__Mode"] = "preferred" });
-        await LimitLinksAsync(lab, LinkRate);
-        return lab;
-    }
-
-    private static async Task LimitLinksAsync(ZoneLab lab, int rate)
-    {
-        foreach (var node in lab.Cluster.Nodes)
-        {
-            await lab.LimitAsync(node, rate);
-        }
-    }
-
-    /// <summary>Code that has never run is slow.</summary>
-    private static async Task WarmUpAsync(ZoneLab lab)
-    {
-        await Task.WhenAll(lab.Cluster.Nodes.Select(node => node.CanResolveAsync()));
-        await RunAsync(lab, lab.Cluster.Nodes, MiB);
-    }
-
     private static async Task LimitFollowersAsync(ZoneLab lab, int followers)
     {
         var resolver = lab.Cluster.Zones[0].Resolver;
         resolver.Settings["Resolver__MaxFollowers"] = followers.ToString(CultureInfo.InvariantCulture);
         await resolver.RestartAsync();
-        await WarmUpAsync(lab);
+        await StormLab.WarmUpAsync(lab);
     }
 
     private static async Task SwitchRelayAsync(ZoneLab lab, IReadOnlyList<Node> nodes, bool isOn)
@@ -136,43 +114,27 @@ internal static class Storm
             await node.Blob.RestartAsync();
             await node.AnswersAsync();
         }));
-        await WarmUpAsync(lab);
+        await StormLab.WarmUpAsync(lab);
     }
 
     /// <summary>Has nodes pull a new image, which one may have before.</summary>
     private static async Task<Run> RunAsync(ZoneLab lab, IReadOnlyList<Node> nodes, long layerSize, Node? holder = null)
     {
         var image = await lab.Cluster.Images.PushAsync([.. Enumerable.Repeat(layerSize, Layers)]);
-        await using var held = new PullStorm(image);
-        if (holder is not null)
-        {
-            held.Start([holder]);
-            await held.EndsAsync();
-            foreach (var zone in lab.Cluster.Zones)
-            {
-                await holder.IsOfferedAsync([.. image.Digests, image.Tag], asker: zone.Nodes[0]);
-            }
-        }
-
+        await using var held = holder is null ? null : await StormLab.HoldAsync(lab, image, holder);
         await using var storm = new PullStorm(image);
-        var before = await MeasureLinksAsync(lab);
+        var before = await StormLab.MeasureLinksAsync(lab);
         var clock = Stopwatch.StartNew();
         var spread = storm.Start(nodes);
         await storm.EndsAsync();
         var seconds = clock.Elapsed.TotalSeconds;
-        var after = await MeasureLinksAsync(lab);
+        var after = await StormLab.MeasureLinksAsync(lab);
         return new Run(
             seconds,
             spread,
             [.. image.Layers.Select(layer => lab.Cluster.Registry.BlobRequestsOf(layer.Digest))],
             (after.Upstream - before.Upstream) / (double)image.BlobBytes,
             (after.Between - before.Between) / (double)image.BlobBytes);
-    }
-
-    private static async Task<(long Upstream, long Between)> MeasureLinksAsync(ZoneLab lab)
-    {
-        var upstream = await Task.WhenAll(lab.Cluster.Zones.Select(zone => lab.BytesAsync(zone, LabLink.Upstream)));
-        return (upstream.Sum(link => link.Received), await lab.BytesBetweenZonesAsync());
     }
 
     private static Figure AgainstAlone(string name, double seconds, double alone, double? most) => new(

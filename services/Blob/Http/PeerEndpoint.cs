@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Local;
 using SpegelDapr.Contracts;
@@ -11,6 +12,7 @@ namespace SpegelDapr.Blob.Http;
 internal sealed class PeerEndpoint(
     LocalContent local,
     Ingests ingests,
+    Feeds feeds,
     ReferrersAnswer referrers,
     ContentSender sender,
     TransferSlots slots,
@@ -36,6 +38,12 @@ internal sealed class PeerEndpoint(
         }
 
         var isGet = HttpMethods.IsGet(context.Request.Method);
+        var follows = options.Value.Relay && context.Request.Headers.ContainsKey(SpegelHeaders.Follow);
+        if (!isGet && follows)
+        {
+            return await TellProgressAsync(context, request, digest);
+        }
+
         var isSent = isGet && request.Kind == ContentKind.Blob;
         using var slot = isSent ? await slots.TryTakeAsync(forPeer: true, cancellation) : null;
         if (isSent && slot is null)
@@ -51,7 +59,7 @@ internal sealed class PeerEndpoint(
             }
         }
 
-        return isGet && options.Value.Relay && context.Request.Headers.ContainsKey(SpegelHeaders.Follow)
+        return isGet && follows
             ? await RelayAsync(context, request, digest)
             : await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
     }
@@ -63,6 +71,13 @@ internal sealed class PeerEndpoint(
     private async Task<RequestOutcome> RelayAsync(HttpContext context, MirrorRequest request, Digest digest)
     {
         var cancellation = context.RequestAborted;
+
+        // The resolver may not know whom this node follows now. Two that follow each other would both wait.
+        if (PeerClaim.TryParse(context.Request.Headers[SpegelHeaders.Peer], out var asker) && feeds.ParentOf(digest)?.Node.Name == asker.Name)
+        {
+            return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
+        }
+
         using (var download = await ingests.FindAsync(digest, cancellation))
         {
             if (download is not null && request.Kind == ContentKind.Blob)
@@ -86,6 +101,25 @@ internal sealed class PeerEndpoint(
         return file is null
             ? await ContentSender.MissAsync(context, OciError.Unknown(request.Kind))
             : await sender.SendAsync(context, request, digest, file, toPeer: true);
+    }
+
+    private async Task<RequestOutcome> TellProgressAsync(HttpContext context, MirrorRequest request, Digest digest)
+    {
+        var whole = local.Identify(digest)?.Length;
+        if ((whole ?? ingests.ProgressOf(digest)) is not { } bytes)
+        {
+            return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
+        }
+
+        var headers = context.Response.Headers;
+        headers[SpegelHeaders.Holder] = _node.ToString();
+        headers[SpegelHeaders.Progress] = bytes.ToString(CultureInfo.InvariantCulture);
+        if (whole is null && feeds.ParentOf(digest) is var (parent, _))
+        {
+            headers[SpegelHeaders.Source] = parent.Name.ToString();
+        }
+
+        return whole is null ? RequestOutcome.Relayed : RequestOutcome.Local;
     }
 
     private async Task SendDownloadAsync(HttpContext context, GrowingFile download, long offset, long count)

@@ -26,6 +26,9 @@ internal sealed class GrowingFile(Ingest ingest, SafeFileHandle handle, LocalCon
     /// <summary>Its length when it is complete.</summary>
     public long Total => ingest.Total;
 
+    /// <summary>How much of it has come, written or not.</summary>
+    public long Progress => Math.Min(Math.Max(RandomAccess.GetLength(handle), feeds.TailOf(ingest.Digest)?.End ?? 0), Total);
+
     /// <summary>
     /// Reads what there is at the offset, at most to the end of its chunk; waits until there is something. What containerd has yet to write is read as
     /// it comes.

@@ -80,6 +80,13 @@ internal sealed partial class Ingests(
         }
     }
 
+    /// <summary>How many bytes of this content have come, from the first on; null when it is not being downloaded.</summary>
+    public long? ProgressOf(Digest digest)
+    {
+        using var file = TryOpen(digest);
+        return file?.Progress;
+    }
+
     /// <summary>Reads along with a download that is about to begin here, in the background.</summary>
     public void ReadAlong(Digest digest)
     {

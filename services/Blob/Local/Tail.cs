@@ -21,6 +21,18 @@ internal sealed class Tail : IDisposable
     /// <summary>Ends when more has come. To miss nothing, take it before <see cref="Read"/>.</summary>
     public Task Grown => _grown.Task;
 
+    /// <summary>The place after the last byte that has come.</summary>
+    public long End
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _end;
+            }
+        }
+    }
+
     /// <summary>Adds bytes at their offset in the content; what is not the continuation of what was there replaces it.</summary>
     public void Append(long offset, ReadOnlySpan<byte> bytes)
     {

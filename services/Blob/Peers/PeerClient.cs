@@ -101,6 +101,30 @@ internal sealed class PeerClient : IDisposable
         }
     }
 
+    /// <summary>How far a node of the zone has come with some content; null when it does not say so within the time that a connection may take.</summary>
+    public async Task<PeerProgress?> ProgressAsync(NodeIdentity node, string target, CancellationToken cancellation)
+    {
+        using var message = new HttpRequestMessage(HttpMethod.Head, new Uri(node.Address.Uri, target));
+        message.Headers.TryAddWithoutValidation(SpegelHeaders.Peer, _claim);
+        message.Headers.TryAddWithoutValidation(SpegelHeaders.Follow, "1");
+        using var budget = new CancellationTokenSource(_connectBudget, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
+        try
+        {
+            using var response = await _http.SendAsync(message, either.Token);
+            return response.IsSuccessStatusCode
+                && response.Headers.TryGetValues(SpegelHeaders.Progress, out var said)
+                && long.TryParse(said.FirstOrDefault(), NumberStyles.None, CultureInfo.InvariantCulture, out var bytes)
+                ? new PeerProgress(bytes, response.Headers.TryGetValues(SpegelHeaders.Source, out var source) && NodeName.TryParse(source.FirstOrDefault(), out var name) ? name : null)
+                : null;
+        }
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            return null;
+        }
+    }
+
     /// <summary>Whether a node's blob service answers at all, within the time that a connection may take.</summary>
     public async Task<bool> IsAliveAsync(NodeIdentity node, CancellationToken cancellation)
     {
@@ -166,6 +190,11 @@ internal sealed class PeerClient : IDisposable
     }
 }
 
+/// <summary>How far a node has come with some content.</summary>
+/// <param name="Bytes">How much it has, from the first byte on.</param>
+/// <param name="Source">The node of its zone that it comes from; null when it is complete, or comes from elsewhere.</param>
+internal sealed record PeerProgress(long Bytes, NodeName? Source);
+
 /// <summary>The beginning of a peer's answer, and its body as a stream.</summary>
 /// <param name="holder">The peer.</param>
 /// <param name="response">The answer, which is disposed of with this.</param>
@@ -186,6 +215,7 @@ internal sealed class PeerAnswer(
     Action<PeerAnswer, long, TimeSpan> ended) : IDisposable
 {
     private readonly long _started = time.GetTimestamp();
+    private readonly CancellationTokenSource _left = new();
     private TimeSpan _duration;
     private long _received;
     private int _disposed;
@@ -203,6 +233,19 @@ internal sealed class PeerAnswer(
     public long Length => length;
 
     public long Total => total;
+
+    /// <summary>Is cancelled when the peer is to be left for another.</summary>
+    public CancellationToken Left => _left.Token;
+
+    /// <summary>Why it is; null when it is not.</summary>
+    public string? LeftBecause { get; private set; }
+
+    /// <summary>Has whoever reads this go on with another peer.</summary>
+    public void Leave(string reason)
+    {
+        LeftBecause = reason;
+        _left.Cancel();
+    }
 
     /// <summary>Reads the next bytes.</summary>
     /// <exception cref="PeerException">The body ends too early, or the connection broke.</exception>

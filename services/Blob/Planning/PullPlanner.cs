@@ -18,6 +18,9 @@ internal sealed class PullPlanner(
     IOptions<BlobOptions> options,
     IOptions<NodeOptions> node)
 {
+    /// <summary>A few holders of content of this size could be kept busy by the nodes that want it at once, so these follow one another.</summary>
+    private const long LeastBytesThatCrowd = 4 * 1024 * 1024;
+
     private readonly Location _here = node.Value.Location;
     private readonly ZoneMode _mode = zones.Value.ParsedMode;
     private readonly Tier _farthest = zones.Value.ParsedFarthestTier;
@@ -29,7 +32,7 @@ internal sealed class PullPlanner(
         var bytes = manifest?.Bytes ?? (question.Kind == ContentKind.Manifest ? 0 : ManifestMemory.TypicalBytes);
         var registry = question.Registry ?? manifest?.Registry ?? "";
         var candidates = Judge(question.Digest, registry, bytes, known.Holders ?? []);
-        return new PullPlan([.. SourcesOf(question, known, candidates)], candidates, bytes, registry);
+        return new PullPlan([.. SourcesOf(question, known, candidates, manifest?.Bytes)], candidates, bytes, registry);
     }
 
     /// <summary>Remembers what mode adaptive has decided in a plan that is carried out.</summary>
@@ -81,7 +84,7 @@ internal sealed class PullPlanner(
         return candidates;
     }
 
-    private IEnumerable<PlannedSource> SourcesOf(PullQuestion question, PullKnowledge known, List<Candidate> candidates)
+    private IEnumerable<PlannedSource> SourcesOf(PullQuestion question, PullKnowledge known, List<Candidate> candidates, long? bytes)
     {
         if (known.IsLocal)
         {
@@ -89,7 +92,11 @@ internal sealed class PullPlanner(
         }
 
         var used = candidates.Where(candidate => candidate.IsUsed).ToList();
-        if (options.Value.Relay && question.MayFollow && known is { Holders: not null, InFlight: null or [_, ..] } && !used.Exists(candidate => candidate.Holder.Tier == Tier.SameZone))
+        var near = used.Count(candidate => candidate.Holder.Tier == Tier.SameZone);
+        if (options.Value.Relay
+            && question.MayFollow
+            && known is { Holders: not null, InFlight: null or [_, ..] }
+            && (near == 0 || (near <= FollowRequest.MaxHolders && bytes >= LeastBytesThatCrowd)))
         {
             var reason = known.InFlight is [var first, ..] ? $"{first} is downloading it, so this node may follow" : "the resolver may name a node that is downloading it";
             yield return new PlannedSource(SourceKind.InFlight, Tier.SameZone, reason);

@@ -109,10 +109,11 @@ internal sealed partial class ResolverClient : IDisposable
         token => GetAsync(NodeAnswer.Method(node), ContractsJson.Default.NodeAnswer, answer => AnswerCheck.Fits(answer, node), token), cancellation);
 
     /// <summary>Whom this node is to follow for content that it is about to fetch; null when no resolver answers in time.</summary>
-    public Task<FollowAnswer?> FollowAsync(Digest digest, IReadOnlyList<NodeName> failed, CancellationToken cancellation) => WithinBudgetAsync(
+    public Task<FollowAnswer?> FollowAsync(
+        Digest digest, IReadOnlyList<NodeName> failed, IReadOnlyList<NodeName> holders, NodeName? slow, CancellationToken cancellation) => WithinBudgetAsync(
         token => PostAsync(
             FollowRequest.Method,
-            new FollowRequest(_node.Name, _node.Location, digest, failed),
+            new FollowRequest(_node.Name, _node.Location, digest, failed, holders, slow),
             ContractsJson.Default.FollowRequest,
             ContractsJson.Default.FollowAnswer,
             answer => AnswerCheck.Fits(answer, digest),

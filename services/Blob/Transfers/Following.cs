@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob.Peers;
+using SpegelDapr.Blob.Planning;
 using SpegelDapr.Blob.Resolving;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
@@ -11,6 +12,7 @@ namespace SpegelDapr.Blob.Transfers;
 internal sealed partial class Following(
     ResolverClient resolver,
     PeerClient peers,
+    Routes routes,
     Feeds feeds,
     Ingests ingests,
     PeerHealth health,
@@ -27,7 +29,12 @@ internal sealed partial class Following(
 
     public Ingests Ingests => ingests;
 
+    public Routes Routes => routes;
+
     public BlobOptions Options => options.Value;
+
+    /// <summary>Looks how the nodes before this one are getting on.</summary>
+    public ParentWatch Watch(string target, double? upstreamBytesPerSecond) => new(peers, resolver, _node, target, upstreamBytesPerSecond, time);
 
     /// <summary>After so many nodes that were followed in vain no other is.</summary>
     public int MostFailed => Math.Min(options.Value.MaxPeerAttempts, FollowRequest.MaxFailed);
@@ -36,10 +43,12 @@ internal sealed partial class Following(
     /// The nodes in flight, with the holders that are farther than they; the holders alone where another request for the whole follows somebody already.
     /// </summary>
     /// <param name="farther">The holders.</param>
+    /// <param name="plan">The plan that they are of.</param>
+    /// <param name="target">The path and query at which nodes have the content.</param>
     /// <param name="digest">The content.</param>
     /// <param name="isRest">Whether what is asked for does not begin at the first byte. It then comes from the node that another request follows.</param>
-    public IPeerSource Before(IPeerSource farther, Digest digest, bool isRest) =>
-        feeds.TryBegin(digest) is { } tail ? new FollowSource(this, digest, tail, farther)
+    public IPeerSource Before(IPeerSource farther, PullPlan plan, string target, Digest digest, bool isRest) =>
+        feeds.TryBegin(digest) is { } tail ? new FollowSource(this, plan, target, digest, tail, farther)
         : isRest ? new JoinSource(this, digest, farther)
         : farther;
 

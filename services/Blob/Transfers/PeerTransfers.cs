@@ -20,7 +20,7 @@ internal sealed class PeerTransfers(
     public VerifyingReader Open(PullPlan plan, string target, Digest digest, long first, long? last, CancellationToken cancellation)
     {
         IPeerSource holders = new HolderSource(hedged, QueueOf(plan, digest), options.Value.PeerStartBudget);
-        var source = plan.Follows ? following.Before(holders, digest, isRest: first > 0) : holders;
+        var source = plan.Follows ? following.Before(holders, plan, target, digest, isRest: first > 0) : holders;
         var reader = new ResumingReader(
             source, new ContentPart(target, digest, first, last), options.Value.StallBudget, metrics, time, loggers.CreateLogger<ResumingReader>(), cancellation);
         return new VerifyingReader(reader, health, metrics, loggers.CreateLogger<VerifyingReader>());

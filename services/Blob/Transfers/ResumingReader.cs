@@ -39,6 +39,7 @@ internal sealed partial class ResumingReader(
     private PeerAnswer? _answer;
     private CancellationTokenSource? _patience;
     private CancellationTokenRegistration _cancelled;
+    private CancellationTokenRegistration _left;
     private long? _total;
     private TimeSpan _waited;
     private TimeSpan _excused;
@@ -120,7 +121,7 @@ internal sealed partial class ResumingReader(
             }
             catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
             {
-                Break("it sends nothing");
+                Break(_answer!.LeftBecause ?? "it sends nothing");
             }
         }
     }
@@ -169,6 +170,7 @@ internal sealed partial class ResumingReader(
         }
 
         _total = answer.Total;
+        _left = answer.Left.UnsafeRegister(_ => patience.Cancel(), null);
         (_waited, _excused, _sinceProgress) = (TimeSpan.Zero, TimeSpan.Zero, 0);
         _contributors.Add(answer.Holder);
         if (Offset > part.First)
@@ -246,10 +248,11 @@ internal sealed partial class ResumingReader(
 
     private void EndAnswer()
     {
+        _left.Dispose();
         _cancelled.Dispose();
         _patience?.Dispose();
         _answer?.Dispose();
-        (_answer, _patience, _cancelled) = (null, null, default);
+        (_answer, _patience, _cancelled, _left) = (null, null, default, default);
     }
 
     private static partial class Log

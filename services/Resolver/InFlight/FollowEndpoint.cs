@@ -12,7 +12,7 @@ internal sealed class FollowEndpoint(
     ILogger<FollowEndpoint> logger)
     : QuestionEndpoint<FollowRequest, FollowAnswer>(ContractsJson.Default.FollowRequest, ContractsJson.Default.FollowAnswer, MostBytes, time, logger)
 {
-    /// <summary>Enough for the most failed nodes, each with as long a name as there can be.</summary>
+    /// <summary>Enough for the most nodes, each with as long a name as there can be.</summary>
     private const int MostBytes = 8 * 1024;
 
     private readonly Location _here = options.Value.Location;
@@ -25,6 +25,8 @@ internal sealed class FollowEndpoint(
     {
         { Failed.Count: > FollowRequest.MaxFailed } =>
             $"The question has {question.Failed.Count} failed nodes: name at most {FollowRequest.MaxFailed}, the latest.",
+        { Holders.Count: > FollowRequest.MaxHolders } =>
+            $"The question has {question.Holders.Count} holders: name at most {FollowRequest.MaxHolders}.",
         _ when question.Location != _here => $"The question is from {question.Location}, but this resolver is that of {_here}: ask the node's own.",
         _ => null,
     };

@@ -67,7 +67,8 @@ internal sealed class InFlightBook
         {
             var stored = (await _store.GetAsync([key], cancellation))[0];
             var before = stored.Read(StoreJson.Default.InFlightDocument, _logger) ?? InFlightDocument.Empty;
-            var alive = await AliveAsync(before.Nodes.Select(node => node.Node).Concat(questions.Select(asked => asked.Question.Node)), cancellation);
+            var named = questions.SelectMany(asked => (asked.Question.Holders ?? []).Append(asked.Question.Node));
+            var alive = await AliveAsync(before.Nodes.Select(node => node.Node).Concat(named).Distinct(), cancellation);
             var after = Decide(before, questions, alive, _loads.Elsewhere(digest));
             if (after.Nodes.SequenceEqual(before.Nodes)
                 || await _store.TrySaveAsync([after.ToWrite(key, StoreJson.Default.InFlightDocument, stored.ETag, InFlightDocument.CountsFor)], cancellation))

@@ -18,6 +18,9 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     /// <summary>The most nodes of a document; whoever asks then is answered but not recorded.</summary>
     public const int MostNodes = 512;
 
+    /// <summary>How many nodes lead at once: a second one when the first is slow.</summary>
+    public const int MostLeads = 2;
+
     /// <summary>Content that nobody fetches.</summary>
     public static InFlightDocument Empty { get; } = new([]);
 
@@ -26,7 +29,8 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
 
     /// <summary>
     /// Decides whom a node follows. What it has followed in vain no longer counts, for anybody. Whoever follows the asker goes on doing so, so a
-    /// node that leads back to the asker is never chosen. A question that is repeated gets the answer that it got, and changes nothing.
+    /// node that leads back to the asker is never chosen. Nodes that have the content complete are followed like those that lead. A question that is
+    /// repeated gets the answer that it got, and changes nothing.
     /// </summary>
     /// <param name="question">The question.</param>
     /// <param name="alive">Those of the nodes that are alive.</param>
@@ -43,9 +47,15 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         DateTimeOffset now,
         Random random)
     {
-        var others = At(now).Nodes.Where(node => node.Node != question.Node && !question.Failed.Contains(node.Node)).DistinctBy(node => node.Node).ToArray();
-        var names = others.Select(node => node.Node).Append(question.Node).ToHashSet();
-        var followers = others.ToLookup(node => node.Parent is { } parent && names.Contains(parent) ? node.Parent : null);
+        var others = At(now).Nodes
+            .Where(node => node.Node != question.Node && !question.Failed.Contains(node.Node))
+            .DistinctBy(node => node.Node)
+            .Select(node => node.Node == question.Slow ? node with { IsSlow = true } : node)
+            .ToArray();
+        var holders = (question.Holders ?? []).Where(holder => holder != question.Node && !question.Failed.Contains(holder)).ToHashSet();
+        var sources = holders.Select(holder => new InFlightNode(holder, now)).Concat(others.Where(node => !holders.Contains(node.Node))).ToArray();
+        var names = sources.Select(node => node.Node).Append(question.Node).ToHashSet();
+        var followers = sources.ToLookup(node => node.Parent is { } parent && names.Contains(parent) ? node.Parent : null);
         var parents = FromRoots(followers).Where(found => alive.ContainsKey(found.Node)).ToDictionary(found => found.Node, found => found.Depth);
         if (Nodes.FirstOrDefault(node => node.Node == question.Node && now - node.Since < RepeatsFor) is { } told)
         {
@@ -54,8 +64,8 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
                 return (this, new FollowAnswer(question.Digest, 0));
             }
 
-            // When that one has failed since or is gone, this is another question.
-            if (parents.TryGetValue(same, out var depth))
+            // When that one has failed since, is slow or is gone, this is another question.
+            if (same != question.Slow && parents.TryGetValue(same, out var depth))
             {
                 return (this, new FollowAnswer(question.Digest, depth + 1, alive[same]));
             }
@@ -63,10 +73,18 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
 
         var candidates = parents
             .Select(found => new Candidate(found.Key, found.Value, followers[found.Key].Count(), elsewhere(found.Key)))
-            .Where(candidate => candidate.Followers < mostFollowers)
+            .Where(candidate => candidate.Node != question.Slow && candidate.Followers < mostFollowers)
             .ToArray();
+        var slow = sources.Where(node => node.IsSlow).Select(node => node.Node).ToHashSet();
         random.Shuffle(candidates);
-        var parent = candidates.MinBy(candidate => (!candidate.HasShareLeft, candidate.Depth, candidate.AllFollowers));
+        var parent = candidates.MinBy(candidate => (slow.Contains(candidate.Node), !candidate.HasShareLeft, candidate.Depth, candidate.AllFollowers));
+
+        // A slow one is better than one more copy of what enters the zone often enough.
+        if (parent is null && question.Slow is { } left && parents.TryGetValue(left, out var itsDepth) && others.Count(node => node.Parent is null) >= MostLeads)
+        {
+            parent = new Candidate(left, itsDepth, 0, default);
+        }
+
         var asker = new InFlightNode(question.Node, now, parent?.Node);
         return (
             new InFlightDocument(others.Length < MostNodes ? [.. others, asker] : others),

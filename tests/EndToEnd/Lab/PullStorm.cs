@@ -11,19 +11,33 @@ internal sealed class PullStorm(TestImage image) : IAsyncDisposable
 {
     private static readonly TimeSpan RepetitionBudget = TimeSpan.FromMinutes(2);
 
-    private readonly Dictionary<Node, (Task Pull, CancellationTokenSource Kill)> _pulls = [];
+    private readonly Dictionary<Node, (Task<TimeSpan> Pull, CancellationTokenSource Kill)> _pulls = [];
+    private readonly Stopwatch _clock = new();
 
     /// <summary>Starts the pull on each of these nodes, and returns how long after the first the last one has started.</summary>
     public TimeSpan Start(IReadOnlyList<Node> nodes)
     {
-        var clock = Stopwatch.StartNew();
+        var before = _clock.Elapsed;
         foreach (var node in nodes)
         {
             Begin(node);
         }
 
-        return clock.Elapsed;
+        return _clock.Elapsed - before;
     }
+
+    /// <summary>Starts the pull on these nodes, one after the other.</summary>
+    public async Task StartApartAsync(IReadOnlyList<Node> nodes, TimeSpan apart)
+    {
+        foreach (var node in nodes)
+        {
+            Begin(node);
+            await Task.Delay(apart);
+        }
+    }
+
+    /// <summary>How long after the first pull was begun that of a node has succeeded.</summary>
+    public Task<TimeSpan> EndOfAsync(Node node) => _pulls[node].Pull;
 
     /// <summary>Waits for the node through which a layer enters the zone, in the middle of that layer.</summary>
     public Task<(Node Node, OciDescriptor Layer)> LeadAsync() => MidwayAsync("a node leads", (node, _) => node.Parent is null);
@@ -41,7 +55,7 @@ internal sealed class PullStorm(TestImage image) : IAsyncDisposable
     {
         var (pull, kill) = _pulls[node];
         await kill.CancelAsync();
-        await pull.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await ((Task)pull).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     /// <summary>Repeats a node's pull until it succeeds, as the kubelet does.</summary>
@@ -91,8 +105,15 @@ internal sealed class PullStorm(TestImage image) : IAsyncDisposable
 
     private void Begin(Node node)
     {
+        _clock.Start();
         var kill = new CancellationTokenSource();
-        _pulls[node] = (node.Containerd.FetchAsync(image.Reference, kill.Token), kill);
+        _pulls[node] = (FetchAsync(node, kill.Token), kill);
+    }
+
+    private async Task<TimeSpan> FetchAsync(Node node, CancellationToken cancellation)
+    {
+        await node.Containerd.FetchAsync(image.Reference, cancellation);
+        return _clock.Elapsed;
     }
 
     private async Task AssertHasAllAsync(Node node)

@@ -167,9 +167,11 @@ internal static class TestContent
         return flipped;
     }
 
-    public static byte[] ImageManifest(Digest config, params Digest[] layers) => System.Text.Encoding.UTF8.GetBytes(
+    public static byte[] ImageManifest(Digest config, params Digest[] layers) => ImageManifest(config, layers.Select(layer => (layer, 2L)));
+
+    public static byte[] ImageManifest(Digest config, IEnumerable<(Digest Digest, long Bytes)> layers) => System.Text.Encoding.UTF8.GetBytes(
         $$"""
         {"schemaVersion":2,"mediaType":"{{OciMediaTypes.Manifest}}","config":{"mediaType":"{{OciMediaTypes.Config}}","digest":"{{config}}","size":2},
-        "layers":[{{string.Join(',', layers.Select(layer => $$"""{"mediaType":"{{OciMediaTypes.LayerGzip}}","digest":"{{layer}}","size":2}"""))}}]}
+        "layers":[{{string.Join(',', layers.Select(layer => $$"""{"mediaType":"{{OciMediaTypes.LayerGzip}}","digest":"{{layer.Digest}}","size":{{layer.Bytes}}}"""))}}]}
         """);
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Json;
 using SpegelDapr.Contracts;
@@ -459,6 +460,144 @@ public sealed class RelayTests : BlobTests
         Assert.Equal(["", "node-b"], Resolver.FollowQuestions.Select(question => string.Join(',', question.Failed)));
         Assert.Contains($"Range: bytes={MiB}-", Assert.Single(other.Heads), StringComparison.Ordinal);
         Assert.Contains(silent.Heads, head => head.StartsWith("HEAD /v2/ ", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public async Task A_node_that_is_held_up_follows_the_one_that_is_ahead(int nodesBetween)
+    {
+        var content = TestContent.Bytes(8 * MiB);
+        var ahead = Add(new ScriptedPeer(call => call.IsHead ? call.TellProgressAsync(content.Length) : call.SendAsync(content)));
+        Resolver.Knows(ahead.AsHolder("node-ahead").Node);
+        var between = Enumerable.Range(1, nodesBetween).Select(number => Add(new ScriptedPeer(async call =>
+        {
+            if (call.IsHead)
+            {
+                await call.TellProgressAsync(MiB, number == nodesBetween ? "node-ahead" : $"node-{number + 1}");
+                return;
+            }
+
+            await call.SendAsync(content, upTo: MiB);
+            await call.StallAsync();
+        })).AsHolder($"node-{number}").Node).ToList();
+        between.ForEach(slow => Resolver.Knows(slow));
+        var node = await NodeAsync(settings: ("Blob:StallBudget", "00:10:00"));
+        var digest = new Download(node, content).Digest;
+        Follow(between[0]);
+
+        Assert.Equal(content, await node.Http.GetByteArrayAsync(Path(digest)));
+
+        Assert.Contains($"Range: bytes={MiB}-", Assert.Single(ahead.Heads, head => head.StartsWith("GET ", StringComparison.Ordinal)), StringComparison.Ordinal);
+        Assert.Single(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task A_node_that_gives_all_it_has_as_fast_as_those_before_it_is_kept()
+    {
+        var content = TestContent.Bytes(8 * MiB);
+        var looks = 0;
+        var source = Add(new ScriptedPeer(call => call.TellProgressAsync(2 * MiB)));
+        var parent = Add(new ScriptedPeer(async call =>
+        {
+            if (call.IsHead)
+            {
+                Interlocked.Increment(ref looks);
+                await call.TellProgressAsync(MiB, "node-c");
+                return;
+            }
+
+            await call.SendAsync(content, upTo: MiB);
+            for (var deadline = DateTime.UtcNow.AddSeconds(30); Volatile.Read(ref looks) < 2 && DateTime.UtcNow < deadline;)
+            {
+                await Task.Delay(10, call.Stopping);
+            }
+
+            await call.SendMoreAsync(content.AsMemory(MiB));
+        }));
+        Resolver.Knows(source.AsHolder("node-c").Node);
+        var node = await NodeAsync(settings: ("Blob:StallBudget", "00:10:00"));
+        var digest = new Download(node, content).Digest;
+        Follow(parent.AsHolder("node-b").Node);
+
+        Assert.Equal(content, await node.Http.GetByteArrayAsync(Path(digest)));
+
+        Assert.Equal(2, looks);
+        Assert.DoesNotContain(source.Heads, head => head.StartsWith("GET ", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Of_a_lead_that_is_slow_the_resolver_is_asked_once()
+    {
+        var content = TestContent.Bytes(8 * MiB);
+        var parent = Add(new ScriptedPeer(async call =>
+        {
+            if (call.IsHead)
+            {
+                await call.TellProgressAsync(MiB);
+                return;
+            }
+
+            await call.SendAsync(content, upTo: MiB);
+            await call.StallAsync();
+        }));
+        var node = await NodeAsync(settings: ("Blob:StallBudget", "00:10:00"));
+        var digest = new Download(node, content).Digest;
+        Resolver.Following = question => question.Slow is null ? new FollowAnswer(digest, 1, parent.AsHolder("node-b").Node) : new FollowAnswer(digest, 0);
+
+        using var response = await node.Http.GetAsync(Path(digest), HttpCompletionOption.ResponseHeadersRead);
+
+        await Assert.ThrowsAnyAsync<Exception>(() => response.Content.ReadAsByteArrayAsync());
+        Assert.Equal([null, "node-b"], Resolver.FollowQuestions.Select(question => question.Slow?.ToString()));
+        Assert.All(Resolver.FollowQuestions, question => Assert.Empty(question.Failed));
+    }
+
+    [Fact]
+    public async Task A_node_tells_how_far_it_has_come_and_from_whom()
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
+        var download = new Download(parent, _content).GrowTo(MiB);
+        Follow(parent);
+        using var following = await node.Http.GetAsync(Path(download.Digest), HttpCompletionOption.ResponseHeadersRead);
+        var body = await following.Content.ReadAsStreamAsync();
+        await body.ReadExactlyAsync(new byte[MiB]);
+
+        Assert.Equal((MiB.ToString(CultureInfo.InvariantCulture), null), await ProgressAsync(parent));
+        Assert.Equal((MiB.ToString(CultureInfo.InvariantCulture), "node-b"), await ProgressAsync(node));
+        download.Commit();
+        Assert.Equal((Big.ToString(CultureInfo.InvariantCulture), null), await ProgressAsync(parent));
+
+        async Task<(string?, string?)> ProgressAsync(BlobNode of)
+        {
+            using var answer = await of.SendAsync(HttpMethod.Head, $"/v2/app/blobs/{download.Digest}", (SpegelHeaders.Peer, "eu/a/node-x"), (SpegelHeaders.Follow, "1"));
+            return (Header(SpegelHeaders.Progress), Header(SpegelHeaders.Source));
+
+            string? Header(string name) => answer.Headers.TryGetValues(name, out var values) ? values.Single() : null;
+        }
+    }
+
+    [Theory]
+    [InlineData(1, 5, true)]
+    [InlineData(4, 5, true)]
+    [InlineData(5, 5, false)]
+    [InlineData(1, 3, false)]
+    public async Task A_few_holders_of_a_large_layer_are_followed_as_the_resolver_says_so_that_they_are_not_all_asked_at_once(int holders, int mebibytes, bool follows)
+    {
+        var content = TestContent.Bytes(mebibytes * MiB);
+        var node = await NodeAsync();
+        var digest = new Download(node, content).Digest;
+        var peers = Enumerable.Range(1, holders).Select(number => Add(ScriptedPeer.Good(content)).AsHolder($"holder-{number}")).ToArray();
+        Resolver.Holds(digest, peers);
+        var manifest = node.Keep(TestContent.ImageManifest(Digest.OfSha256([1]), [(digest, (long)content.Length)]));
+        using var read = await node.GetAsync($"/v2/app/manifests/{manifest}?ns=docker.io");
+        var parent = Add(ScriptedPeer.Good(content));
+        Follow(parent.AsHolder("node-b").Node);
+
+        Assert.Equal(content, await node.Http.GetByteArrayAsync(Path(digest)));
+
+        Assert.Equal(follows ? 1 : 0, parent.Calls);
+        Assert.Equal(follows ? [.. peers.Select(peer => peer.Node.Name.ToString()).Order(StringComparer.Ordinal)] : Array.Empty<string>(),
+            Resolver.FollowQuestions.SelectMany(question => question.Holders!).Select(name => name.ToString()).Order(StringComparer.Ordinal));
     }
 
     [Fact]

@@ -102,6 +102,10 @@ internal sealed class ScriptedPeer : IAsyncDisposable
 
         public bool IsHead => head.StartsWith("HEAD ", StringComparison.Ordinal);
 
+        /// <summary>Says how far it has come with content, and from which node that comes.</summary>
+        public Task TellProgressAsync(long bytes, string? source = null) => SendRawAsync(
+            $"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{SpegelHeaders.Progress}: {bytes}\r\n{(source is null ? "" : $"{SpegelHeaders.Source}: {source}\r\n")}\r\n");
+
         /// <summary>First and last byte of the request's range; null without one.</summary>
         public (long First, long? Last)? Range
         {

@@ -177,6 +177,58 @@ public class InFlightDocumentTests
         Assert.Equal(Name(0), document.Follow(question, without, Nothing, 9, Now, new Random(1)).Answer.Parent?.Name);
     }
 
+    [Fact]
+    public void Nodes_that_have_it_whole_are_followed_first_and_then_those_that_follow_them()
+    {
+        var (document, random) = (InFlightDocument.Empty, new Random(1));
+        var parents = new List<(NodeName? Parent, int Depth)>();
+        for (var i = 2; i < 7; i++)
+        {
+            (document, var answer) = document.Follow(Question(Name(i)) with { Holders = [Name(0), Name(1)] }, All, Nothing, 1, Now, random);
+            parents.Add((answer.Parent?.Name, answer.Depth));
+        }
+
+        Assert.Equal(new HashSet<NodeName> { Name(0), Name(1) }, parents[..2].Select(found => found.Parent!.Value).ToHashSet());
+        Assert.Equal([1, 1, 2, 2, 3], parents.Select(found => found.Depth));
+        Assert.DoesNotContain(document.Nodes, node => node.Node == Name(0) || node.Node == Name(1));
+    }
+
+    [Fact]
+    public void A_holder_that_is_gone_or_has_failed_is_not_followed()
+    {
+        var without = All.Values.Where(node => node.Name != Name(0)).ToDictionary(node => node.Name);
+        var question = Question(Name(2), [Name(1)]) with { Holders = [Name(0), Name(1)] };
+
+        Assert.Null(InFlightDocument.Empty.Follow(question, without, Nothing, 1, Now, new Random(1)).Answer.Parent);
+    }
+
+    [Fact]
+    public void Of_a_slow_lead_its_follower_is_made_a_lead_once_and_then_those_after_it_follow_that_one()
+    {
+        var document = Document((0, null), (1, 0), (2, 1));
+
+        var (after, second) = document.Follow(Question(Name(1)) with { Slow = Name(0) }, All, Nothing, 1, Now, new Random(1));
+        var (_, late) = after.Follow(Question(Name(3)), All, Nothing, 1, Now, new Random(1));
+
+        Assert.Equal(new FollowAnswer(Layer, 0), second);
+        Assert.Equal([(Name(0), null, true), (Name(2), Name(1), false), (Name(1), null, false)], after.Nodes.Select(node => (node.Node, node.Parent, node.IsSlow)));
+        Assert.Equal(Name(2), late.Parent?.Name);
+    }
+
+    [Fact]
+    public void There_are_never_more_than_two_leads_for_slowness()
+    {
+        var document = Document((0, null), (1, 0), (2, null), (3, 2));
+
+        var (after, answer) = document.Follow(Question(Name(3)) with { Slow = Name(2) }, All, _ => new InFlightLoad(9, 0), 1, Now, new Random(1));
+        var (_, alone) = Document((0, null), (2, null), (3, 2)).Follow(
+            Question(Name(3)) with { Slow = Name(2) }, All.Values.Where(node => node.Name != Name(0)).ToDictionary(node => node.Name), Nothing, 1, Now, new Random(1));
+
+        Assert.Equal(Name(1), answer.Parent?.Name);
+        Assert.Equal(Name(2), alone.Parent?.Name);
+        Assert.True(after.Nodes.Single(node => node.Node == Name(2)).IsSlow);
+    }
+
     private static NodeName Name(int number) => NodeName.Parse($"node-{number}");
 
     private static NodeIdentity Identity(NodeName name) => new(name, Location.Default, BlobAddress.Parse($"http://{name}.example:5000"));
