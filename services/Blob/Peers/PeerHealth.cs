@@ -19,12 +19,9 @@ internal sealed class PeerHealth(IOptions<BlobOptions> options, BlobMetrics metr
 
     /// <summary>Why a node is not to be asked for this content, for people; null when it may be.</summary>
     public string? ProblemOf(NodeName node, Digest digest) =>
-        IsShunned(node, digest) ? "it has sent corrupt bytes of this content"
+        _shunned.TryGetValue((node, digest), out _) ? "it has sent corrupt bytes of this content"
         : _silent.TryGetValue(node, out _) ? "it has just been silent for too long"
         : null;
-
-    /// <summary>Whether the node has sent corrupt bytes of this content.</summary>
-    public bool IsShunned(NodeName node, Digest digest) => _shunned.TryGetValue((node, digest), out _);
 
     /// <summary>Stops asking the node for this content, of which it has sent corrupt bytes.</summary>
     public void Shun(NodeName node, Digest digest)
@@ -39,9 +36,13 @@ internal sealed class PeerHealth(IOptions<BlobOptions> options, BlobMetrics metr
         // Shorter waits end for other reasons: the client is gone, or another answered.
         if (time >= options.Value.PeerStartBudget / 2)
         {
-            _silent.Set(node, true, new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = SilentFor });
+            Silent(node);
         }
     }
+
+    /// <summary>Is told of a node that has said nothing at all for longer than it may.</summary>
+    public void Silent(NodeName node) =>
+        _silent.Set(node, true, new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = SilentFor });
 
     /// <inheritdoc/>
     public void Dispose()

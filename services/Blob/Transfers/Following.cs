@@ -55,8 +55,9 @@ internal sealed partial class Following(
     /// <summary>The answer of a node to follow, over which the content comes at that depth; null when it gives none.</summary>
     public async Task<PeerAnswer?> AskAsync(NodeIdentity parent, Digest digest, int depth, PeerRequest request, CancellationToken cancellation)
     {
-        if (health.IsShunned(parent.Name, digest))
+        if (health.ProblemOf(parent.Name, digest) is { } problem)
         {
+            Log.Refused(logger, parent.Name, digest, problem);
             return null;
         }
 
@@ -72,9 +73,14 @@ internal sealed partial class Following(
         catch (PeerException e)
         {
             Log.Refused(logger, parent.Name, digest, e.Message);
+            if (e.InnerException is OperationCanceledException)
+            {
+                health.Silent(parent.Name);
+            }
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
+            health.Silent(parent.Name);
             Log.Refused(logger, parent.Name, digest, "no answer in time");
         }
 

@@ -462,6 +462,22 @@ public sealed class RelayTests : BlobTests
         Assert.Contains(silent.Heads, head => head.StartsWith("HEAD /v2/ ", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task A_parent_that_says_nothing_for_one_layer_is_not_asked_for_the_next()
+    {
+        var silent = Add(new ScriptedPeer(call => call.StallAsync()));
+        var node = await NodeAsync(settings: Impatient);
+        Follow(silent.AsHolder("node-b").Node);
+        foreach (var number in Enumerable.Range(1, 3))
+        {
+            var digest = new Download(node, TestContent.Bytes(Big, seed: number)).Digest;
+            using var response = await node.GetAsync($"/v2/app/blobs/{digest}?ns=docker.io");
+            Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        }
+
+        Assert.Equal(1, silent.Calls);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(3)]
