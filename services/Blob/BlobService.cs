@@ -62,6 +62,7 @@ public static class BlobService
         builder.Services.AddSingleton<HedgedStart>();
         builder.Services.AddSingleton<Feeds>();
         builder.Services.AddSingleton<Ingests>();
+        builder.Services.AddSingleton<FastestRate>();
         builder.Services.AddSingleton<Following>();
         builder.Services.AddSingleton<PeerTransfers>();
         builder.Services.AddSingleton<ManifestMemory>();

@@ -13,6 +13,7 @@ internal sealed partial class Following(
     ResolverClient resolver,
     PeerClient peers,
     Routes routes,
+    FastestRate fastest,
     Feeds feeds,
     Ingests ingests,
     PeerHealth health,
@@ -34,7 +35,7 @@ internal sealed partial class Following(
     public BlobOptions Options => options.Value;
 
     /// <summary>Looks how the nodes before this one are getting on.</summary>
-    public ParentWatch Watch(string target, double? upstreamBytesPerSecond) => new(peers, resolver, _node, target, upstreamBytesPerSecond, time);
+    public ParentWatch Watch(string target, double? upstreamBytesPerSecond) => new(peers, resolver, fastest, _node, target, upstreamBytesPerSecond, time);
 
     /// <summary>After so many nodes that were followed in vain no other is.</summary>
     public int MostFailed => Math.Min(options.Value.MaxPeerAttempts, FollowRequest.MaxFailed);

@@ -1,0 +1,35 @@
+namespace SpegelDapr.Blob.Transfers;
+
+/// <summary>The fastest that anything has come to this node from another one in the last minutes, by which what is slow is told from a slow link of its own.</summary>
+internal sealed class FastestRate(TimeProvider time)
+{
+    private static readonly TimeSpan CountsFor = TimeSpan.FromMinutes(10);
+
+    private readonly Lock _lock = new();
+    private double _bytesPerSecond;
+    private long _at;
+
+    /// <summary>The rate; null when nothing has come.</summary>
+    public double? BytesPerSecond
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _bytesPerSecond > 0 && time.GetElapsedTime(_at) < CountsFor ? _bytesPerSecond : null;
+            }
+        }
+    }
+
+    /// <summary>Takes a rate in.</summary>
+    public void Saw(double bytesPerSecond)
+    {
+        lock (_lock)
+        {
+            if (bytesPerSecond >= _bytesPerSecond || time.GetElapsedTime(_at) >= CountsFor)
+            {
+                (_bytesPerSecond, _at) = (bytesPerSecond, time.GetTimestamp());
+            }
+        }
+    }
+}
