@@ -78,7 +78,7 @@ internal sealed class NodeEndpoint(
 
         if (isGet)
         {
-            upstream.Missed(digest, plan.Registry);
+            upstream.Missed(digest, plan.Registry, asked?.First ?? 0);
         }
 
         await OciError.Unknown(request.Kind).WriteAsync(context.Response);

@@ -20,12 +20,14 @@ internal sealed class UpstreamWatch(LocalContent local, Routes routes, BlobMetri
 
     private readonly ConcurrentDictionary<Digest, Miss> _misses = new();
 
-    /// <summary>The node's containerd has been told that there is no such content here. A later miss counts anew: containerd may try again.</summary>
-    public void Missed(Digest digest, string registry)
+    /// <summary>
+    /// The node's containerd has been told that there is no such content here, from that byte on. A later miss counts anew: containerd may try again.
+    /// </summary>
+    public void Missed(Digest digest, string registry, long first)
     {
         if (_misses.Count < MostWatched)
         {
-            _misses[digest] = new Miss(registry, time.GetUtcNow());
+            _misses[digest] = new Miss(registry, first, time.GetUtcNow());
         }
     }
 
@@ -43,8 +45,9 @@ internal sealed class UpstreamWatch(LocalContent local, Routes routes, BlobMetri
                 // Whatever was there before the miss was not fetched because of it.
                 if (duration > TimeSpan.Zero)
                 {
-                    routes.ReceivedFromUpstream(miss.Registry, file.Length, duration);
-                    metrics.ReceivedFromUpstream(file.Length, duration);
+                    var bytes = Math.Max(0, file.Length - miss.First);
+                    routes.ReceivedFromUpstream(miss.Registry, bytes, duration);
+                    metrics.ReceivedFromUpstream(bytes, duration);
                 }
             }
             else if (now - miss.At > Patience)
@@ -71,5 +74,5 @@ internal sealed class UpstreamWatch(LocalContent local, Routes routes, BlobMetri
         }
     }
 
-    private sealed record Miss(string Registry, DateTimeOffset At);
+    private sealed record Miss(string Registry, long First, DateTimeOffset At);
 }

@@ -15,23 +15,29 @@ internal sealed class ParentWatch(
     /// <summary>How many nodes before this one are asked.</summary>
     private const int MostAncestors = 5;
 
-    /// <summary>A node that gets this many times what this one gets is worth following; one that gets less than the other does not hold it up.</summary>
+    /// <summary>A node that gets this many times what this one gets is worth following, if it gets this at all.</summary>
     private const double MuchFaster = 2;
-    private const double NoFaster = 1.5;
-
-    /// <summary>A node that gets less is not worth following, however little this one gets.</summary>
     private const double LeastBytesPerSecond = 64 * 1024;
 
-    /// <summary>It must have this much more, or the beginning there costs what is gained.</summary>
+    /// <summary>
+    /// It must have this much more, or the beginning there costs what is gained. A node that has less than this to give holds this one up by what it gets:
+    /// containerd writes 1 MiB at a time, and sockets hold some.
+    /// </summary>
     private const long LeastAheadBytes = 4 * 1024 * 1024;
 
-    /// <summary>This part of what this node is known to get from elsewhere is slow; where nothing is known, this rate.</summary>
+    /// <summary>This part of what has come to this node lately, or could from upstream, is slow; where nothing is known, this rate.</summary>
     private const double SlowPart = 0.25;
     private const double SlowBytesPerSecond = 2 * 1024 * 1024;
 
-    /// <summary>So many looks in turn must say the same: more where it is not this node's parent that is slow, since the one after that goes first.</summary>
+    /// <summary>
+    /// So many looks in turn must say the same: more where it is not this node's parent that is slow, since the one after that goes first, and for a second
+    /// copy in the zone.
+    /// </summary>
     private const int LooksForParent = 2;
     private const int LooksForOthers = 4;
+
+    /// <summary>Over how many looks a rate is taken.</summary>
+    private const int LooksOfRate = 4;
 
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
@@ -46,67 +52,83 @@ internal sealed class ParentWatch(
     /// <param name="cancellation">Ends the watch.</param>
     public async Task<Departure> WatchAsync(NodeIdentity parent, long total, Func<long> received, CancellationToken cancellation)
     {
-        var before = received();
-        var known = new Dictionary<NodeName, long>();
+        var rates = new Dictionary<NodeName, Queue<(long At, long Bytes)>>();
+        RateOf(rates, node.Name, received());
         var (wanted, looks) = (default(Departure), 0);
         while (true)
         {
             await Task.Delay(Interval, time, cancellation);
             var now = received();
-            var rate = (now - before) / Interval.TotalSeconds;
-            before = now;
-            var isSlow = IsSlow(rate);
+            var rate = RateOf(rates, node.Name, now) ?? 0;
+            var isSlow = rate < (fastest.BytesPerSecond is { } known ? SlowPart * known : SlowBytesPerSecond);
+            var isSlowForUpstream = rate < (upstreamBytesPerSecond is { } upstream ? SlowPart * upstream : SlowBytesPerSecond);
             fastest.Saw(rate);
-            if (total - now <= rate * LeastGain.TotalSeconds)
+            var left = total - now;
+            if (left <= rate * LeastGain.TotalSeconds)
             {
                 continue;
             }
 
-            var ancestors = await ClimbAsync(parent, total, known, cancellation);
-            var departure = Judge(ancestors, now, rate, isSlow, isLong: total - now > rate * LeastGainOfCopy.TotalSeconds);
+            var ancestors = await ClimbAsync(parent, total, rates, cancellation);
+            var departure = Judge(ancestors, now, rate, isSlow, mayCopy: isSlowForUpstream && left > rate * LeastGainOfCopy.TotalSeconds);
             (wanted, looks) = departure == wanted ? (wanted, looks + 1) : (departure, 1);
-            if (departure is not null && looks >= (departure.Nearer > 1 ? LooksForOthers : LooksForParent))
+            if (departure is not null && looks >= (departure.Nearer == 1 ? LooksForParent : LooksForOthers))
             {
                 return departure;
             }
         }
     }
 
-    private bool IsSlow(double rate) => Math.Max(fastest.BytesPerSecond ?? 0, upstreamBytesPerSecond ?? 0) is var elsewhere and > 0
-        ? rate < SlowPart * elsewhere
-        : rate < SlowBytesPerSecond;
-
     /// <summary>Where to go from a node that is followed; null when it is as good as those before it.</summary>
-    private static Departure? Judge(List<Ancestor> ancestors, long received, double rate, bool isSlow, bool isLong)
+    private static Departure? Judge(List<Ancestor> ancestors, long received, double rate, bool isSlow, bool mayCopy)
     {
         for (var i = 0; i < ancestors.Count; i++)
         {
             var ancestor = ancestors[i];
-            if (i > 0 && (ancestor.IsComplete ? isSlow : ancestor.Rate >= Math.Max(MuchFaster * rate, LeastBytesPerSecond)) && ancestor.Bytes - received > LeastAheadBytes)
+            var isAhead = ancestor.Bytes - received > LeastAheadBytes;
+            if (i > 0 && isAhead && (ancestor.IsComplete ? isSlow : ancestor.Rate >= Math.Max(MuchFaster * rate, LeastBytesPerSecond)))
             {
                 return new Departure(ancestor.Node, i);
             }
 
-            // What this one gets is held up behind it, which no node before it can mend.
-            if (!ancestor.IsComplete && (ancestor.Rate is not { } its || its > NoFaster * rate))
+            // Between that one and this one something is slow, perhaps this node's own link, which no other node mends.
+            if (isAhead && !isSlow)
             {
                 return null;
             }
         }
 
-        return isSlow && isLong && ancestors is [{ Source: null }] ? new Departure(null, 0) : null;
+        return mayCopy && ancestors is [{ Source: null }] ? new Departure(null, 0) : null;
+    }
+
+    /// <summary>Takes in how many bytes a node has; its rate over the last looks, null at the first one.</summary>
+    private double? RateOf(Dictionary<NodeName, Queue<(long At, long Bytes)>> rates, NodeName of, long bytes)
+    {
+        if (!rates.TryGetValue(of, out var looks))
+        {
+            rates[of] = looks = new Queue<(long At, long Bytes)>();
+        }
+
+        var now = time.GetTimestamp();
+        looks.Enqueue((now, bytes));
+        if (looks.Count > LooksOfRate)
+        {
+            looks.Dequeue();
+        }
+
+        var (at, before) = looks.Peek();
+        return looks.Count == 1 || now == at ? null : (bytes - before) / time.GetElapsedTime(at, now).TotalSeconds;
     }
 
     /// <summary>The nodes before this one, from its parent on, as far as they say.</summary>
-    private async Task<List<Ancestor>> ClimbAsync(NodeIdentity parent, long total, Dictionary<NodeName, long> known, CancellationToken cancellation)
+    private async Task<List<Ancestor>> ClimbAsync(
+        NodeIdentity parent, long total, Dictionary<NodeName, Queue<(long At, long Bytes)>> rates, CancellationToken cancellation)
     {
         var ancestors = new List<Ancestor>();
         var at = parent;
         while (ancestors.Count < MostAncestors && await peers.ProgressAsync(at, target, cancellation) is { } progress)
         {
-            double? rate = known.TryGetValue(at.Name, out var before) ? (progress.Bytes - before) / Interval.TotalSeconds : null;
-            known[at.Name] = progress.Bytes;
-            ancestors.Add(new Ancestor(at, progress.Bytes, rate, progress.Source, progress.Bytes >= total));
+            ancestors.Add(new Ancestor(at, progress.Bytes, RateOf(rates, at.Name, progress.Bytes), progress.Source, progress.Bytes >= total));
             if (progress.Source is not { } source
                 || source == node.Name
                 || (await resolver.FindAsync(new PeerClaim(node.Location, source), cancellation))?.Node is not { } next)
