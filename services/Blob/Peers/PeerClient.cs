@@ -240,7 +240,7 @@ internal sealed class PeerAnswer(
     /// <summary>Why it is; null when it is not.</summary>
     public string? LeftBecause { get; private set; }
 
-    /// <summary>Has whoever reads this go on with another peer.</summary>
+    /// <summary>Makes the reader go on with another peer.</summary>
     public void Leave(string reason)
     {
         LeftBecause = reason;

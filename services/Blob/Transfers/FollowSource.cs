@@ -89,7 +89,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
 
         while (true)
         {
-            // Whoever is still followed when another is looked for has failed.
+            // A node that is still followed when another is looked for has failed.
             if (_parent is { } failed)
             {
                 _failed.Add(failed.Name);
@@ -138,7 +138,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
         {
             var departure = await _watch.WatchAsync(parent, answer.Total, () => Volatile.Read(ref _received), cancellation);
 
-            // Whoever has been told once that there is nobody better believes it.
+            // The resolver is asked once: when it knows nobody better, this node stays.
             if (departure.Next is not null || !_hasLeftALead)
             {
                 _hasLeftALead |= departure.Next is null;

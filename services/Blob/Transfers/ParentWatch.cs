@@ -30,8 +30,8 @@ internal sealed class ParentWatch(
     private const double SlowBytesPerSecond = 2 * 1024 * 1024;
 
     /// <summary>
-    /// So many looks in turn must say the same: more where it is not this node's parent that is slow, since the one after that goes first, and for a second
-    /// copy in the zone.
+    /// This number of looks in turn must say the same. It is larger where not this node's parent is slow but one before it, since that one's follower is to go
+    /// first, and for a second copy in the zone.
     /// </summary>
     private const int LooksForParent = 2;
     private const int LooksForOthers = 4;

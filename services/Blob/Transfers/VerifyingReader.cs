@@ -16,7 +16,7 @@ internal sealed partial class VerifyingReader(ResumingReader reader, PeerHealth 
     /// <summary>How much of the end is held back; a buffer to read into must be at least as large.</summary>
     public const int HeldBackBytes = 1024 * 1024;
 
-    /// <summary>A part cannot be hashed against the digest. Whoever continues an interrupted pull with a range hashes the whole itself.</summary>
+    /// <summary>Null for a part, which cannot be hashed against the digest: a client that continues an interrupted pull hashes the whole itself.</summary>
     private readonly IncrementalHash? _hash = reader.Part.IsWhole ? IncrementalHash.CreateHash(reader.Part.Digest.HashAlgorithm) : null;
 
     private bool _complete;
