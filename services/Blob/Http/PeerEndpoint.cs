@@ -103,6 +103,7 @@ internal sealed class PeerEndpoint(
             : await sender.SendAsync(context, request, digest, file, toPeer: true);
     }
 
+    /// <summary>Answers a node that follows this one, or one that follows that, how far this node has come and from whom its bytes come.</summary>
     private async Task<RequestOutcome> TellProgressAsync(HttpContext context, MirrorRequest request, Digest digest)
     {
         var whole = local.Identify(digest)?.Length;
@@ -119,7 +120,7 @@ internal sealed class PeerEndpoint(
             headers[SpegelHeaders.Source] = parent.Name.ToString();
         }
 
-        return whole is null ? RequestOutcome.Relayed : RequestOutcome.Local;
+        return RequestOutcome.Progress;
     }
 
     private async Task SendDownloadAsync(HttpContext context, GrowingFile download, long offset, long count)

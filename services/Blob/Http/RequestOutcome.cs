@@ -21,6 +21,9 @@ internal enum RequestOutcome
     /// <summary>Answered to a peer, out of what this node is downloading.</summary>
     Relayed,
 
+    /// <summary>Answered to a peer how far this node has come.</summary>
+    Progress,
+
     /// <summary>There is no such content here.</summary>
     Miss,
 

@@ -582,6 +582,7 @@ public sealed class RelayTests : BlobTests
         Assert.Equal((MiB.ToString(CultureInfo.InvariantCulture), "node-b"), await ProgressAsync(node));
         download.Commit();
         Assert.Equal((Big.ToString(CultureInfo.InvariantCulture), null), await ProgressAsync(parent));
+        Assert.Equal(2, await parent.MetricAsync("spegel_dapr_blob_requests_total", "outcome=\"progress\"", "requester=\"peer\""));
 
         async Task<(string?, string?)> ProgressAsync(BlobNode of)
         {
