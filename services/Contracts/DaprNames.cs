@@ -49,6 +49,9 @@ public static class SpegelHeaders
     /// <summary>Beside <see cref="Progress"/>: the name of the node of the same zone that the content comes from; without it, it comes from elsewhere, or is complete.</summary>
     public const string Source = "Spegel-Dapr-Source";
 
+    /// <summary>Beside <see cref="Progress"/>: the most bytes a second that have come to the node lately from another one; without it, nothing has.</summary>
+    public const string Fastest = "Spegel-Dapr-Fastest";
+
     /// <summary>On an answer: its bytes come from a node that was still downloading them. Its value is <c>1</c>.</summary>
     public const string Relayed = "Spegel-Dapr-Relayed";
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Local;
+using SpegelDapr.Blob.Peers;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
 
@@ -13,6 +14,7 @@ internal sealed class PeerEndpoint(
     LocalContent local,
     Ingests ingests,
     Feeds feeds,
+    FastestRate fastest,
     ReferrersAnswer referrers,
     ContentSender sender,
     TransferSlots slots,
@@ -118,6 +120,11 @@ internal sealed class PeerEndpoint(
         if (whole is null && feeds.ParentOf(digest) is var (parent, _))
         {
             headers[SpegelHeaders.Source] = parent.Name.ToString();
+        }
+
+        if (fastest.BytesPerSecond is { } rate)
+        {
+            headers[SpegelHeaders.Fastest] = ((long)rate).ToString(CultureInfo.InvariantCulture);
         }
 
         return RequestOutcome.Progress;

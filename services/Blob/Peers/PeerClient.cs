@@ -112,11 +112,14 @@ internal sealed class PeerClient : IDisposable
         try
         {
             using var response = await _http.SendAsync(message, either.Token);
-            return response.IsSuccessStatusCode
-                && response.Headers.TryGetValues(SpegelHeaders.Progress, out var said)
-                && long.TryParse(said.FirstOrDefault(), NumberStyles.None, CultureInfo.InvariantCulture, out var bytes)
-                ? new PeerProgress(bytes, response.Headers.TryGetValues(SpegelHeaders.Source, out var source) && NodeName.TryParse(source.FirstOrDefault(), out var name) ? name : null)
+            return response.IsSuccessStatusCode && NumberIn(SpegelHeaders.Progress) is { } bytes
+                ? new PeerProgress(bytes, NodeName.TryParse(TextIn(SpegelHeaders.Source), out var source) ? source : null, NumberIn(SpegelHeaders.Fastest))
                 : null;
+
+            string? TextIn(string header) => response.Headers.TryGetValues(header, out var values) ? values.FirstOrDefault() : null;
+
+            long? NumberIn(string header) =>
+                long.TryParse(TextIn(header), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
         }
         catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
         {
@@ -193,7 +196,8 @@ internal sealed class PeerClient : IDisposable
 /// <summary>How far a node has come with some content.</summary>
 /// <param name="Bytes">How much it has, from the first byte on.</param>
 /// <param name="Source">The node of its zone that it comes from; null when it is complete, or comes from elsewhere.</param>
-internal sealed record PeerProgress(long Bytes, NodeName? Source);
+/// <param name="Fastest">The most bytes a second that have come to it lately from another node; null when nothing has.</param>
+internal sealed record PeerProgress(long Bytes, NodeName? Source, long? Fastest);
 
 /// <summary>The beginning of a peer's answer, and its body as a stream.</summary>
 /// <param name="holder">The peer.</param>

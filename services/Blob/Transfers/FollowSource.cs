@@ -20,8 +20,8 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
     private NodeIdentity? _parent;
     private int _depth;
     private long _received;
-    private bool _hasLeftALead;
-    private volatile Departure? _departure;
+    private bool _hasAskedOfLead;
+    private volatile Leaving? _leaving;
     private CancellationTokenSource? _watching;
 
     /// <inheritdoc/>
@@ -66,27 +66,22 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
         farther.Dispose();
     }
 
-    /// <summary>The answer of a node to follow; null when this node leads, or no resolver answers.</summary>
+    /// <summary>The answer of a node to follow; null when this node leads, is to ask the holders, or gets no answer of a resolver.</summary>
     private async Task<PeerAnswer?> FollowAsync(PeerRequest request, CancellationToken cancellation)
     {
-        NodeName? slow = null;
-        if (_departure is { } departure)
+        FollowAnswer? told = null;
+        if (_parent is { } left && _leaving is { } leaving && leaving.From == left.Name)
         {
-            _departure = null;
-            if (departure.Next is { } next)
+            told = leaving.Told;
+            if (leaving.Next is { } next && (await TryMoveAsync(next, leaving.Nearer, request, cancellation) ?? await AskAsync(left, request, cancellation)) is { } moved)
             {
-                _depth = Math.Max(1, _depth - departure.Nearer);
-                if (await AskAsync(next, request, cancellation) is { } ahead)
-                {
-                    return ahead;
-                }
+                return moved;
             }
-            else
-            {
-                (slow, _parent) = (_parent?.Name, null);
-            }
+
+            _parent = told is null ? left : null;
         }
 
+        _leaving = null;
         while (true)
         {
             // A node that is still followed when another is looked for has failed.
@@ -96,17 +91,18 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
                 _parent = null;
             }
 
-            if (_failed.Count == following.MostFailed || await following.Resolver.FollowAsync(digest, _failed, _holders, slow, cancellation) is not { } answer)
+            told ??= _failed.Count == following.MostFailed ? null : await following.Resolver.FollowAsync(digest, _failed, _holders, slow: null, cancellation);
+            if (told?.Parent is not { } named || !following.IsInZone(named))
             {
+                Change(0, null);
                 return null;
             }
 
-            slow = null;
-            _depth = answer.Depth;
-            if (answer.Parent is not { } named || !following.IsInZone(named))
+            (_depth, told) = (told.Depth, null);
+            if (_holders.Contains(named.Name))
             {
-                following.Feeds.Change(digest, 0, null);
-                following.Ingests.ReadAlong(digest);
+                // It is asked like any holder, with the others to fall back on.
+                Change(_depth, named);
                 return null;
             }
 
@@ -117,33 +113,67 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
         }
     }
 
+    private async Task<PeerAnswer?> TryMoveAsync(NodeIdentity next, int nearer, PeerRequest request, CancellationToken cancellation)
+    {
+        var depth = _depth;
+        _depth = Math.Max(1, depth - nearer);
+        if (await AskAsync(next, request, cancellation) is { } answer)
+        {
+            return answer;
+        }
+
+        _depth = depth;
+        return null;
+    }
+
+    private void Change(int depth, NodeIdentity? parent)
+    {
+        following.Feeds.Change(digest, depth, parent);
+        following.Ingests.ReadAlong(digest);
+    }
+
     private Task<PeerAnswer?> AskAsync(NodeIdentity parent, PeerRequest request, CancellationToken cancellation)
     {
         _parent = parent;
-        following.Feeds.Change(digest, _depth, parent);
-        following.Ingests.ReadAlong(digest);
+        Change(_depth, parent);
         return following.AskAsync(parent, digest, _depth, request, cancellation);
     }
 
     private void Watch(PeerAnswer answer)
     {
         _watching = new CancellationTokenSource();
-        _ = WatchAsync(answer, _parent!, _watching.Token);
+        _ = WatchAsync(answer, _parent!, [.. _failed], _watching.Token);
     }
 
-    private async Task WatchAsync(PeerAnswer answer, NodeIdentity parent, CancellationToken cancellation)
+    private async Task WatchAsync(PeerAnswer answer, NodeIdentity parent, IReadOnlyList<NodeName> failed, CancellationToken cancellation)
     {
         Volatile.Write(ref _received, answer.Offset);
         try
         {
-            var departure = await _watch.WatchAsync(parent, answer.Total, () => Volatile.Read(ref _received), cancellation);
-
-            // The resolver is asked once: when it knows nobody better, this node stays.
-            if (departure.Next is not null || !_hasLeftALead)
+            while (true)
             {
-                _hasLeftALead |= departure.Next is null;
-                _departure = departure;
-                answer.Leave(departure.Next is { } next ? $"{next.Name} is ahead of it" : "it leads, and is slow");
+                var departure = await _watch.WatchAsync(parent, answer.Total, () => Volatile.Read(ref _received), mayCopy: !_hasAskedOfLead, cancellation);
+                if (departure.IsCircle)
+                {
+                    answer.Leave("it follows this node");
+                    return;
+                }
+
+                if (departure.Next is { } next)
+                {
+                    _leaving = new Leaving(parent.Name, next, departure.Nearer, null);
+                    answer.Leave($"{next.Name} gets more");
+                    return;
+                }
+
+                // The resolver is asked once; when it knows nobody better, this node stays.
+                _hasAskedOfLead = true;
+                if (await following.Resolver.FollowAsync(digest, failed, _holders, slow: parent.Name, cancellation) is { } told && told.Parent?.Name != parent.Name)
+                {
+                    _leaving = new Leaving(parent.Name, null, 0, told);
+                    answer.Leave("it leads, and is slow");
+                    return;
+                }
             }
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
@@ -158,4 +188,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
         _watching?.Dispose();
         _watching = null;
     }
+
+    /// <summary>That a node is left although it answers.</summary>
+    private sealed record Leaving(NodeName From, NodeIdentity? Next, int Nearer, FollowAnswer? Told);
 }

@@ -81,11 +81,20 @@ internal sealed partial class Following(
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            health.Silent(parent.Name);
             Log.Refused(logger, parent.Name, digest, "no answer in time");
+            await NoteIfDeadAsync(parent, cancellation);
         }
 
         return null;
+    }
+
+    /// <summary>A node may be busy, or hash what it has; one that does not even answer that it is there is not asked for the next layer.</summary>
+    private async Task NoteIfDeadAsync(NodeIdentity node, CancellationToken cancellation)
+    {
+        if (!await peers.IsAliveAsync(node, cancellation) && !cancellation.IsCancellationRequested)
+        {
+            health.Silent(node.Name);
+        }
     }
 
     /// <summary>The answer of a holder. It has the content already, so it is not waited for as long as those are that still download it.</summary>

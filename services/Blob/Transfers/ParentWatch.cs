@@ -5,9 +5,9 @@ using SpegelDapr.Contracts;
 namespace SpegelDapr.Blob.Transfers;
 
 /// <summary>
-/// Looks once a second whether the node that this one follows holds it up: it gets no more than it gives, while one of those before it gets far more. This
-/// node then follows that one, and the slow one is followed by nobody. When it is the lead that is slow, a second one may be faster. That a node before is
-/// ahead says nothing: each joins later than the one that it follows, and with equal links never catches up.
+/// Looks again and again whether the node that this one follows holds it up: it has nothing more to give, while one of those before it gets far more. This
+/// node then goes on with that one, and the slow one is followed by nobody. When it is the lead that is slow, a second one may be faster. That a node before
+/// is ahead says nothing: each joins later than the one that it follows, and with equal links never catches up.
 /// </summary>
 internal sealed class ParentWatch(
     PeerClient peers, ResolverClient resolver, FastestRate fastest, NodeIdentity node, string target, double? upstreamBytesPerSecond, TimeProvider time)
@@ -20,14 +20,21 @@ internal sealed class ParentWatch(
     private const double LeastBytesPerSecond = 64 * 1024;
 
     /// <summary>
-    /// It must have this much more, or the beginning there costs what is gained. A node that has less than this to give holds this one up by what it gets:
-    /// containerd writes 1 MiB at a time, and sockets hold some.
+    /// It must have this much more, or the beginning there costs what is gained. A node that has less than this to give has nothing more: containerd writes
+    /// 1 MiB at a time, and sockets hold some.
     /// </summary>
     private const long LeastAheadBytes = 4 * 1024 * 1024;
 
-    /// <summary>This part of what has come to this node lately, or could from upstream, is slow; where nothing is known, this rate.</summary>
+    /// <summary>This part of what came to this node lately is slow; where nothing is known, this rate.</summary>
     private const double SlowPart = 0.25;
     private const double SlowBytesPerSecond = 2 * 1024 * 1024;
+
+    /// <summary>
+    /// A lead is slow by this part of what is known of upstream or, while nothing is, by the second part of what came to this node lately: a second lead then
+    /// finds out. Several layers may share its link.
+    /// </summary>
+    private const double SlowPartOfUpstream = 0.25;
+    private const double SlowPartOfOthers = 0.125;
 
     /// <summary>
     /// This number of looks in turn must say the same. It is larger where not this node's parent is slow but one before it, since that one's follower is to go
@@ -39,7 +46,9 @@ internal sealed class ParentWatch(
     /// <summary>Over how many looks a rate is taken.</summary>
     private const int LooksOfRate = 4;
 
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    /// <summary>While all is well, looks become rarer.</summary>
+    private static readonly TimeSpan FirstInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestInterval = TimeSpan.FromSeconds(4);
 
     /// <summary>To begin with another source is not worth while for less, and a second copy in the zone is not for less than the latter.</summary>
     private static readonly TimeSpan LeastGain = TimeSpan.FromSeconds(2);
@@ -49,56 +58,112 @@ internal sealed class ParentWatch(
     /// <param name="parent">The node that is followed.</param>
     /// <param name="total">The content's length in bytes.</param>
     /// <param name="received">How many bytes have come, from the first on.</param>
+    /// <param name="mayCopy">Whether the zone may get a second copy.</param>
     /// <param name="cancellation">Ends the watch.</param>
-    public async Task<Departure> WatchAsync(NodeIdentity parent, long total, Func<long> received, CancellationToken cancellation)
+    public async Task<Departure> WatchAsync(NodeIdentity parent, long total, Func<long> received, bool mayCopy, CancellationToken cancellation)
     {
         var rates = new Dictionary<NodeName, Queue<(long At, long Bytes)>>();
+        var identities = new Dictionary<NodeName, NodeIdentity>();
+
+        // What comes now is not judged by itself.
+        var lately = fastest.BytesPerSecond;
         RateOf(rates, node.Name, received());
-        var (wanted, looks) = (default(Departure), 0);
+        var (wanted, looks, interval) = (default(Departure), 0, FirstInterval);
         while (true)
         {
-            await Task.Delay(Interval, time, cancellation);
+            await Task.Delay(interval, time, cancellation);
             var now = received();
             var rate = RateOf(rates, node.Name, now) ?? 0;
-            var isSlow = rate < (fastest.BytesPerSecond is { } known ? SlowPart * known : SlowBytesPerSecond);
-            var isSlowForUpstream = rate < (upstreamBytesPerSecond is { } upstream ? SlowPart * upstream : SlowBytesPerSecond);
             fastest.Saw(rate);
             var left = total - now;
-            if (left <= rate * LeastGain.TotalSeconds)
+            Departure? departure = null;
+            if (left > rate * LeastGain.TotalSeconds && !(rate >= lately / MuchFaster))
             {
-                continue;
+                var isLeadSlow = mayCopy && left > rate * LeastGainOfCopy.TotalSeconds && rate < LeastOfLead(lately);
+                departure = Judge(
+                    await ClimbAsync(parent, total, rates, identities, cancellation), now, rate, isSlow: rate < (SlowPart * lately ?? SlowBytesPerSecond), isLeadSlow);
             }
 
-            var ancestors = await ClimbAsync(parent, total, rates, cancellation);
-            var departure = Judge(ancestors, now, rate, isSlow, mayCopy: isSlowForUpstream && left > rate * LeastGainOfCopy.TotalSeconds);
             (wanted, looks) = departure == wanted ? (wanted, looks + 1) : (departure, 1);
-            if (departure is not null && looks >= (departure.Nearer == 1 ? LooksForParent : LooksForOthers))
+            interval = departure is not null ? FirstInterval : 2 * interval < LongestInterval ? 2 * interval : LongestInterval;
+            if (departure is { IsCircle: true } || (departure is not null && looks >= (departure.Nearer == 1 ? LooksForParent : LooksForOthers)))
             {
                 return departure;
             }
         }
     }
 
-    /// <summary>Where to go from a node that is followed; null when it is as good as those before it.</summary>
-    private static Departure? Judge(List<Ancestor> ancestors, long received, double rate, bool isSlow, bool mayCopy)
-    {
-        for (var i = 0; i < ancestors.Count; i++)
-        {
-            var ancestor = ancestors[i];
-            var isAhead = ancestor.Bytes - received > LeastAheadBytes;
-            if (i > 0 && isAhead && (ancestor.IsComplete ? isSlow : ancestor.Rate >= Math.Max(MuchFaster * rate, LeastBytesPerSecond)))
-            {
-                return new Departure(ancestor.Node, i);
-            }
+    private double LeastOfLead(double? lately) =>
+        SlowPartOfUpstream * upstreamBytesPerSecond ?? SlowPartOfOthers * lately ?? LeastBytesPerSecond;
 
-            // Between that one and this one something is slow, perhaps this node's own link, which no other node mends.
-            if (isAhead && !isSlow)
+    /// <summary>Where to go from a node that is followed; null when it is as good as those before it.</summary>
+    private static Departure? Judge(IReadOnlyList<Ancestor> ancestors, long received, double rate, bool isSlow, bool isLeadSlow)
+    {
+        // A parent that has more to give is not what holds this node up; the way from there is, or this node's own link.
+        if (ancestors is not [var parent, ..] || parent.IsComplete || parent.Bytes - received > LeastAheadBytes)
+        {
+            return null;
+        }
+
+        if (ancestors[^1].IsCircle)
+        {
+            return new Departure(null, 0, IsCircle: true);
+        }
+
+        foreach (var (i, ancestor) in ancestors.Index().Skip(1))
+        {
+            if (ancestor.Bytes - received > LeastAheadBytes)
             {
-                return null;
+                // What a complete node could give is not known. It is when the one behind it is slow by its own account.
+                var isFaster = ancestor.IsComplete
+                    ? isSlow && ancestors[i - 1].Fastest < Math.Max(MuchFaster * rate, LeastBytesPerSecond)
+                    : ancestor.Rate >= Math.Max(MuchFaster * rate, LeastBytesPerSecond);
+                return isFaster ? new Departure(ancestor.Node, i) : null;
             }
         }
 
-        return mayCopy && ancestors is [{ Source: null }] ? new Departure(null, 0) : null;
+        return isLeadSlow && ancestors.Count == 1 && parent is { Source: null, Rate: > 0 } ? new Departure(null, 0) : null;
+    }
+
+    /// <summary>The nodes before this one, from its parent on, as far as they say.</summary>
+    private async Task<IReadOnlyList<Ancestor>> ClimbAsync(
+        NodeIdentity parent,
+        long total,
+        Dictionary<NodeName, Queue<(long At, long Bytes)>> rates,
+        Dictionary<NodeName, NodeIdentity> identities,
+        CancellationToken cancellation)
+    {
+        var ancestors = new List<Ancestor>();
+        var at = parent;
+        while (ancestors.Count < MostAncestors && await peers.ProgressAsync(at, target, cancellation) is { } progress)
+        {
+            ancestors.Add(new Ancestor(
+                at,
+                progress.Bytes,
+                RateOf(rates, at.Name, progress.Bytes),
+                progress.Fastest,
+                progress.Source,
+                IsComplete: progress.Bytes >= total,
+                IsCircle: progress.Source == node.Name));
+            if (progress.Source is not { } source || source == node.Name)
+            {
+                break;
+            }
+
+            if (!identities.TryGetValue(source, out var next))
+            {
+                if ((await resolver.FindAsync(new PeerClaim(node.Location, source), cancellation))?.Node is not { } found)
+                {
+                    break;
+                }
+
+                identities[source] = next = found;
+            }
+
+            at = next;
+        }
+
+        return ancestors;
     }
 
     /// <summary>Takes in how many bytes a node has; its rate over the last looks, null at the first one.</summary>
@@ -120,32 +185,11 @@ internal sealed class ParentWatch(
         return looks.Count == 1 || now == at ? null : (bytes - before) / time.GetElapsedTime(at, now).TotalSeconds;
     }
 
-    /// <summary>The nodes before this one, from its parent on, as far as they say.</summary>
-    private async Task<List<Ancestor>> ClimbAsync(
-        NodeIdentity parent, long total, Dictionary<NodeName, Queue<(long At, long Bytes)>> rates, CancellationToken cancellation)
-    {
-        var ancestors = new List<Ancestor>();
-        var at = parent;
-        while (ancestors.Count < MostAncestors && await peers.ProgressAsync(at, target, cancellation) is { } progress)
-        {
-            ancestors.Add(new Ancestor(at, progress.Bytes, RateOf(rates, at.Name, progress.Bytes), progress.Source, progress.Bytes >= total));
-            if (progress.Source is not { } source
-                || source == node.Name
-                || (await resolver.FindAsync(new PeerClaim(node.Location, source), cancellation))?.Node is not { } next)
-            {
-                break;
-            }
-
-            at = next;
-        }
-
-        return ancestors;
-    }
-
-    private sealed record Ancestor(NodeIdentity Node, long Bytes, double? Rate, NodeName? Source, bool IsComplete);
+    private sealed record Ancestor(NodeIdentity Node, long Bytes, double? Rate, long? Fastest, NodeName? Source, bool IsComplete, bool IsCircle);
 }
 
-/// <summary>That a node is to be left for another.</summary>
-/// <param name="Next">The one to follow instead; null when it leads and is slow, and the resolver is to say whom.</param>
+/// <summary>That a node is to be left.</summary>
+/// <param name="Next">The one to follow instead; null when the node leads and is slow, and the resolver is to say whom, or when it is <paramref name="IsCircle"/>.</param>
 /// <param name="Nearer">How many nodes nearer to the source that is.</param>
-internal sealed record Departure(NodeIdentity? Next, int Nearer);
+/// <param name="IsCircle">Whether the node is fed by this one.</param>
+internal sealed record Departure(NodeIdentity? Next, int Nearer, bool IsCircle = false);

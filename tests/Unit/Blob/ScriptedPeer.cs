@@ -102,9 +102,9 @@ internal sealed class ScriptedPeer : IAsyncDisposable
 
         public bool IsHead => head.StartsWith("HEAD ", StringComparison.Ordinal);
 
-        /// <summary>Says how far it has come with content, and from which node that comes.</summary>
-        public Task TellProgressAsync(long bytes, string? source = null) => SendRawAsync(
-            $"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{SpegelHeaders.Progress}: {bytes}\r\n{(source is null ? "" : $"{SpegelHeaders.Source}: {source}\r\n")}\r\n");
+        /// <summary>Says how far it has come with content, from which node that comes, and how fast anything has come to it.</summary>
+        public Task TellProgressAsync(long bytes, string? source = null, long? fastest = null) => SendRawAsync(
+            $"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{SpegelHeaders.Progress}: {bytes}\r\n{Line(SpegelHeaders.Source, source)}{Line(SpegelHeaders.Fastest, fastest)}\r\n");
 
         /// <summary>First and last byte of the request's range; null without one.</summary>
         public (long First, long? Last)? Range
@@ -132,6 +132,8 @@ internal sealed class ScriptedPeer : IAsyncDisposable
                 await client.GetStream().WriteAsync(content.AsMemory((int)first, (int)Math.Min(length, upTo ?? length)), stopping);
             }
         }
+
+        private static string Line(string header, object? value) => value is null ? "" : string.Create(CultureInfo.InvariantCulture, $"{header}: {value}\r\n");
 
         /// <summary>Sends the next bytes of a body.</summary>
         public async Task SendMoreAsync(ReadOnlyMemory<byte> bytes) => await client.GetStream().WriteAsync(bytes, stopping);

@@ -1,4 +1,4 @@
-namespace SpegelDapr.Blob.Transfers;
+namespace SpegelDapr.Blob.Peers;
 
 /// <summary>The fastest that anything has come to this node from another one in the last minutes, by which what is slow is told from a slow link of its own.</summary>
 internal sealed class FastestRate(TimeProvider time)
