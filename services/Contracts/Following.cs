@@ -10,13 +10,22 @@ namespace SpegelDapr.Contracts;
 /// <param name="Failed">Nodes that it has followed in vain, at most <see cref="MaxFailed"/>. They no longer count as in flight.</param>
 /// <param name="Holders">Nodes of the zone that it knows to have the content complete, at most <see cref="MaxHolders"/>; null for none.</param>
 /// <param name="Slow">The node that it has followed until now, and over which the content comes too slowly; null for none.</param>
+/// <param name="Declined">
+/// Nodes that are well and do not feed it, because they are busy or are fed by it, at most <see cref="MaxFailed"/>; null for none. Others may follow them.
+/// </param>
 public sealed record FollowRequest(
-    NodeName Node, Location Location, Digest Digest, IReadOnlyList<NodeName> Failed, IReadOnlyList<NodeName>? Holders = null, NodeName? Slow = null)
+    NodeName Node,
+    Location Location,
+    Digest Digest,
+    IReadOnlyList<NodeName> Failed,
+    IReadOnlyList<NodeName>? Holders = null,
+    NodeName? Slow = null,
+    IReadOnlyList<NodeName>? Declined = null)
 {
     /// <summary>The resolver's method, under Dapr service invocation.</summary>
     public const string Method = "v1/follow";
 
-    /// <summary>The most failed nodes of one question.</summary>
+    /// <summary>The most failed nodes of one question, and the most that have declined.</summary>
     public const int MaxFailed = 16;
 
     /// <summary>The most holders of one question. With more of them nobody need follow.</summary>
@@ -31,7 +40,7 @@ public sealed record FollowAnswer(Digest Digest, int Depth, NodeIdentity? Parent
 
 /// <summary>The answer to a question that takes no body: who is in flight with some content in a zone?</summary>
 /// <param name="Digest">The content as asked.</param>
-/// <param name="Nodes">The nodes, in the order in which they have asked.</param>
+/// <param name="Nodes">The nodes, in the order in which they have asked; of very many, those nearest to where the content enters and those that nobody follows yet.</param>
 public sealed record InFlightAnswer(Digest Digest, IReadOnlyList<InFlightNode> Nodes)
 {
     /// <summary>The route of the question, which is a GET.</summary>
@@ -41,9 +50,20 @@ public sealed record InFlightAnswer(Digest Digest, IReadOnlyList<InFlightNode> N
     public static string Method(Location location, Digest digest) => $"v1/in-flight/{location}/{digest}";
 }
 
-/// <summary>A node that is fetching some content.</summary>
+/// <summary>A node that is fetching some content, or that feeds one that is.</summary>
 /// <param name="Node">The node.</param>
 /// <param name="Since">When it was told whom to follow.</param>
-/// <param name="Parent">The node that it follows; null for one that leads.</param>
+/// <param name="Parent">The node that it follows, or the nearest one that it follows over others; null for one that leads or has the content complete.</param>
 /// <param name="IsSlow">Whether a node that followed it found it too slow.</param>
-public sealed record InFlightNode(NodeName Node, DateTimeOffset Since, NodeName? Parent = null, bool IsSlow = false);
+/// <param name="Between">How many nodes are between it and <paramref name="Parent"/>.</param>
+/// <param name="Followers">How many nodes have been told to follow it, and have not turned to another since.</param>
+/// <param name="IsComplete">Whether it has the content complete.</param>
+public sealed record InFlightNode(
+    NodeName Node, DateTimeOffset Since, NodeName? Parent = null, bool IsSlow = false, int Between = 0, int Followers = 0, bool IsComplete = false)
+{
+    /// <summary>The same as following its parent's own parent.</summary>
+    public InFlightNode Over(InFlightNode parent) => this with { Parent = parent.Parent, Between = Between + parent.Between + 1 };
+
+    /// <summary>The same with as many followers more.</summary>
+    public InFlightNode WithFollowers(int more) => this with { Followers = Math.Max(0, Followers + more) };
+}

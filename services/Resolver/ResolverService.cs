@@ -61,7 +61,7 @@ public static class ResolverService
         builder.Services.AddHostedService(services => services.GetRequiredService<SilenceWatch>());
         builder.Services.AddSingleton<ResolveEndpoint>();
         builder.Services.AddSingleton<NodeEndpoint>();
-        builder.Services.AddSingleton<InFlightLoads>();
+        builder.Services.AddSingleton<InFlightMemory>();
         builder.Services.AddSingleton<InFlightBook>();
         builder.Services.AddSingleton<FollowEndpoint>();
         builder.Services.AddSingleton<InFlightEndpoint>();

@@ -56,7 +56,7 @@ internal sealed class ExplainEndpoint(
         var resolved = key.IsTag ? await holders.FindAsync(digest, cancellation) : named;
         var inFlight = (await resolver.FindInFlightAsync(digest, cancellation))?.Nodes ?? [];
         var complete = (resolved?.Holders ?? []).Select(holder => holder.Node.Name).Append(_node.Name);
-        var others = inFlight.Select(other => other.Node).Except(complete).ToList();
+        var others = inFlight.Where(other => !other.IsComplete).Select(other => other.Node).Except(complete).ToList();
         var plan = planner.Plan(new PullQuestion(digest, kind, registry, MayFollow: true), new PullKnowledge(local.Has(digest), resolved?.Holders, others));
         return Explain(key, digest, plan, inFlight);
     }

@@ -27,5 +27,9 @@ internal static class InFlightTree
     }
 
     /// <summary>What a node does, as in <c>node-a2 follows node-a1</c>.</summary>
-    public static string Relation(InFlightNode node) => node.Parent is { } parent ? $"{node.Node} follows {parent}" : $"{node.Node} leads";
+    public static string Relation(InFlightNode node) => 
+        node.IsComplete ? $"{node.Node} has it"
+        : node is { Parent: { } parent, Between: > 0 } ? $"{node.Node} follows {parent} over {node.Between} others"
+        : node.Parent is { } direct ? $"{node.Node} follows {direct}"
+        : $"{node.Node} leads";
 }

@@ -25,6 +25,8 @@ internal sealed class FollowEndpoint(
     {
         { Failed.Count: > FollowRequest.MaxFailed } =>
             $"The question has {question.Failed.Count} failed nodes: name at most {FollowRequest.MaxFailed}, the latest.",
+        { Declined.Count: > FollowRequest.MaxFailed } =>
+            $"The question has {question.Declined.Count} nodes that have declined: name at most {FollowRequest.MaxFailed}, the latest.",
         { Holders.Count: > FollowRequest.MaxHolders } =>
             $"The question has {question.Holders.Count} holders: name at most {FollowRequest.MaxHolders}.",
         _ when question.Location != _here => $"The question is from {question.Location}, but this resolver is that of {_here}: ask the node's own.",

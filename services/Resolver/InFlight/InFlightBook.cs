@@ -7,12 +7,20 @@ namespace SpegelDapr.Resolver.InFlight;
 
 /// <summary>
 /// Who is fetching what, in the state store, which all replicas of the resolver write. The nodes of a zone ask for the same content at once:
-/// questions that come while a document is being written are decided together by the next write.
+/// questions that come while a document is being written are decided together by the next write. While few nodes are in flight, and always when a node leads
+/// or one has failed, a decision counts once the store has it, so that all replicas decide alike. Of many nodes each replica decides by what it knows, and
+/// they tell one another once a second: two may then place a node at the same place, which only makes that one feed two.
 /// </summary>
 internal sealed class InFlightBook
 {
     /// <summary>The most questions that are decided at once: with a full document they take some tens of milliseconds.</summary>
     private const int MostPerWrite = 256;
+
+    /// <summary>Up to this number of nodes each decision is written.</summary>
+    private const int MostNodesInStep = 32;
+
+    /// <summary>How long this replica then decides alone.</summary>
+    private static readonly TimeSpan AloneFor = TimeSpan.FromSeconds(1);
 
     /// <summary>Twice the time that a blob waits by default.</summary>
     private static readonly TimeSpan WriteBudget = TimeSpan.FromSeconds(1);
@@ -20,7 +28,7 @@ internal sealed class InFlightBook
     private readonly IHolderStore _store;
     private readonly DocumentCache _cache;
     private readonly LeaseBook _leases;
-    private readonly InFlightLoads _loads;
+    private readonly InFlightMemory _memory;
     private readonly ConflictBackoff _backoff;
     private readonly ResolverOptions _options;
     private readonly TimeProvider _time;
@@ -31,13 +39,13 @@ internal sealed class InFlightBook
         IHolderStore store,
         DocumentCache cache,
         LeaseBook leases,
-        InFlightLoads loads,
+        InFlightMemory memory,
         ConflictBackoff backoff,
         IOptions<ResolverOptions> options,
         TimeProvider time,
         ILogger<InFlightBook> logger)
     {
-        (_store, _cache, _leases, _loads, _backoff) = (store, cache, leases, loads, backoff);
+        (_store, _cache, _leases, _memory, _backoff) = (store, cache, leases, memory, backoff);
         (_options, _time, _logger) = (options.Value, time, logger);
         _questions = new GatheredWrites<Digest, Asked>(DecideAsync, _ => 1, MostPerWrite, WriteBudget, time);
     }
@@ -62,24 +70,41 @@ internal sealed class InFlightBook
 
     private async Task DecideAsync(Digest digest, IReadOnlyList<Asked> questions, CancellationToken cancellation)
     {
+        if (_memory.Recall(digest) is { } known && known.Document.Nodes.Count > MostNodesInStep && _time.GetUtcNow() - known.StoredAt < AloneFor)
+        {
+            var after = await DecideAsync(digest, known.Document, questions, cancellation);
+            if (questions.All(asked => asked is { Answer.Parent: not null, Question.Slow: null } && !asked.Question.Failed.Any(known.Document.Has)))
+            {
+                _memory.Remember(digest, known with { Document = after });
+                return;
+            }
+        }
+
         var key = StoreKeys.InFlight(_options.Location, digest);
         for (var attempt = 1; ; attempt++)
         {
             var stored = (await _store.GetAsync([key], cancellation))[0];
             var before = stored.Read(StoreJson.Default.InFlightDocument, _logger) ?? InFlightDocument.Empty;
-            var named = questions.SelectMany(asked => (asked.Question.Holders ?? []).Append(asked.Question.Node));
-            var alive = await AliveAsync(before.Nodes.Select(node => node.Node).Concat(named).Distinct(), cancellation);
-            var after = Decide(before, questions, alive, _loads.Elsewhere(digest));
+            var merged = _memory.Recall(digest) is { } mine ? before.With(mine.Stored, mine.Document, _options.MaxFollowers) : before;
+            var after = await DecideAsync(digest, merged, questions, cancellation);
             if (after.Nodes.SequenceEqual(before.Nodes)
                 || await _store.TrySaveAsync([after.ToWrite(key, StoreJson.Default.InFlightDocument, stored.ETag, InFlightDocument.CountsFor)], cancellation))
             {
                 _cache.Set(key, after);
-                _loads.Remember(digest, after);
+                _memory.Remember(digest, new InFlightMemory.Remembered(after, after, _time.GetUtcNow()));
                 return;
             }
 
             await _backoff.WaitAsync(attempt, cancellation);
         }
+    }
+
+    private async Task<InFlightDocument> DecideAsync(
+        Digest digest, InFlightDocument document, IReadOnlyList<Asked> questions, CancellationToken cancellation)
+    {
+        var named = questions.SelectMany(asked => (asked.Question.Holders ?? []).Append(asked.Question.Node));
+        var alive = await AliveAsync(document.Nodes.Select(node => node.Node).Concat(named).Distinct(), cancellation);
+        return Decide(document, questions, alive, _memory.Elsewhere(digest));
     }
 
     private InFlightDocument Decide(

@@ -2,8 +2,14 @@ using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Resolver.InFlight;
 
-/// <summary>Who is fetching some content in a zone, and whom each of them follows.</summary>
-/// <param name="Nodes">The nodes in the order in which they have asked, at most one entry each. A parent without an entry counts as none.</param>
+/// <summary>
+/// Who is fetching some content in a zone, and whom each of them follows. Of many nodes it is a sample by which any number can be placed: those where the
+/// content enters, and those that have a place left for a follower.
+/// </summary>
+/// <param name="Nodes">
+/// The nodes in the order in which they have asked, at most one entry each, with those that they follow and that have the content complete. One whose parent
+/// has no entry follows none.
+/// </param>
 internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
 {
     /// <summary>How long a node counts as in flight after it has asked.</summary>
@@ -15,17 +21,62 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     /// </summary>
     public static readonly TimeSpan RepeatsFor = TimeSpan.FromSeconds(2);
 
-    /// <summary>The most nodes of a document; whoever asks then is answered but not recorded.</summary>
-    public const int MostNodes = 512;
+    /// <summary>The most nodes of a document.</summary>
+    public const int MostNodes = 128;
+
+    /// <summary>
+    /// How many nodes follow one another before others are told to follow two at once. In a chain each link carries the content once, and all have it almost
+    /// at once; but each node more adds to the time that a byte takes, and to those that a break concerns.
+    /// </summary>
+    public const int MostDepth = 32;
 
     /// <summary>How many nodes lead at once: a second one when the first is slow.</summary>
     public const int MostLeads = 2;
+
+    /// <summary>How many times as many nodes follow one when those that have fewer are too deep.</summary>
+    private const int TimesWhenDeep = 2;
 
     /// <summary>Content that nobody fetches.</summary>
     public static InFlightDocument Empty { get; } = new([]);
 
     /// <summary>The document without those that no longer count.</summary>
-    public InFlightDocument At(DateTimeOffset now) => new([.. Nodes.Where(node => now - node.Since < CountsFor)]);
+    public InFlightDocument At(DateTimeOffset now) => new([.. Nodes.Where(node => Counts(node, now))]);
+
+    /// <summary>Whether a node is in it.</summary>
+    public bool Has(NodeName node) => Nodes.Any(known => known.Node == node);
+
+    /// <summary>
+    /// The document with what another replica has decided alone: what has become of <paramref name="before"/>, which both had, in <paramref name="after"/>. A
+    /// node that is between two that this document has is left out between them.
+    /// </summary>
+    public InFlightDocument With(InFlightDocument before, InFlightDocument after, int mostFollowers)
+    {
+        var known = before.Nodes.ToDictionary(node => node.Node);
+        var theirs = after.Nodes.ToDictionary(node => node.Node);
+        var added = after.Nodes.Where(node => !known.TryGetValue(node.Node, out var earlier) || earlier.Since != node.Since).ToArray();
+        var names = added.Concat(Nodes).Select(node => node.Node).ToHashSet();
+        List<InFlightNode> merged = [.. Nodes.ExceptBy(added.Select(node => node.Node), node => node.Node).Select(WithFollowers), .. added.Select(Linked)];
+        foreach (var left in merged.Where(node => known.ContainsKey(node.Node) && !theirs.ContainsKey(node.Node)).ToArray())
+        {
+            LeaveOut(merged, left.Node);
+        }
+
+        return new InFlightDocument(Sample(merged, mostFollowers));
+
+        InFlightNode WithFollowers(InFlightNode node) => known.TryGetValue(node.Node, out var earlier) && theirs.TryGetValue(node.Node, out var later)
+            ? node.WithFollowers(later.Followers - earlier.Followers)
+            : node;
+
+        InFlightNode Linked(InFlightNode node)
+        {
+            while (node.Parent is { } parent && !names.Contains(parent) && theirs.TryGetValue(parent, out var above))
+            {
+                node = node.Over(above);
+            }
+
+            return node;
+        }
+    }
 
     /// <summary>
     /// Decides whom a node follows. What it has followed in vain no longer counts, for anybody. Whoever follows the asker goes on doing so, so a
@@ -35,7 +86,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     /// <param name="question">The question.</param>
     /// <param name="alive">Those of the nodes that are alive.</param>
     /// <param name="elsewhere">What a node has to do with other content.</param>
-    /// <param name="mostFollowers">The most nodes that follow the same one.</param>
+    /// <param name="mostFollowers">The most nodes that follow the same one, as long as none is deeper for that than <see cref="MostDepth"/>.</param>
     /// <param name="now">The time.</param>
     /// <param name="random">Decides between equals.</param>
     /// <returns>The document with the asker in it, and the answer.</returns>
@@ -47,48 +98,134 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         DateTimeOffset now,
         Random random)
     {
-        var others = At(now).Nodes
-            .Where(node => node.Node != question.Node && !question.Failed.Contains(node.Node))
-            .DistinctBy(node => node.Node)
-            .Select(node => node.Node == question.Slow ? node with { IsSlow = true } : node)
-            .ToArray();
-        var holders = (question.Holders ?? []).Where(holder => holder != question.Node && !question.Failed.Contains(holder)).ToHashSet();
-        var sources = holders.Select(holder => new InFlightNode(holder, now)).Concat(others.Where(node => !holders.Contains(node.Node))).ToArray();
-        var names = sources.Select(node => node.Node).Append(question.Node).ToHashSet();
-        var followers = sources.ToLookup(node => node.Parent is { } parent && names.Contains(parent) ? node.Parent : null);
-        var parents = FromRoots(followers).Where(found => alive.ContainsKey(found.Node)).ToDictionary(found => found.Node, found => found.Depth);
-        if (Nodes.FirstOrDefault(node => node.Node == question.Node && now - node.Since < RepeatsFor) is { } told)
+        var sources = SourcesOf(question, now);
+        sources.Remove(question.Node, out var itself);
+        var below = FollowersIn(sources.Values, question.Node);
+        var parents = FromRoots(below).Where(found => alive.ContainsKey(found.Node)).ToDictionary(found => found.Node, found => found.Depth);
+        var asked = Nodes.FirstOrDefault(node => node.Node == question.Node);
+        var declined = (question.Declined ?? []).ToHashSet();
+        if (asked is not null && now - asked.Since < RepeatsFor)
         {
-            if (told.Parent is not { } same)
+            if (asked.Parent is not { } same)
             {
                 return (this, new FollowAnswer(question.Digest, 0));
             }
 
-            // When that one has failed since, is slow or is gone, this is another question.
-            if (same != question.Slow && parents.TryGetValue(same, out var depth))
+            // When that one has failed or declined since, is slow or is gone, this is another question.
+            if (same != question.Slow && !declined.Contains(same) && parents.TryGetValue(same, out var depth))
             {
                 return (this, new FollowAnswer(question.Digest, depth + 1, alive[same]));
             }
         }
 
         var candidates = parents
-            .Select(found => new Candidate(found.Key, found.Value, followers[found.Key].Count(), elsewhere(found.Key)))
-            .Where(candidate => candidate.Node != question.Slow && candidate.Followers < mostFollowers)
+            .Where(found => found.Key != question.Slow && !declined.Contains(found.Key))
+            .Select(found => new Candidate(sources[found.Key], found.Value, elsewhere(found.Key)))
+            .Where(candidate => candidate.Node.Followers < (candidate.IsTooDeep ? 1 : TimesWhenDeep) * mostFollowers)
             .ToArray();
-        var slow = sources.Where(node => node.IsSlow).Select(node => node.Node).ToHashSet();
         random.Shuffle(candidates);
-        var parent = candidates.MinBy(candidate => (slow.Contains(candidate.Node), !candidate.HasShareLeft, candidate.Depth, candidate.AllFollowers));
+        var parent = candidates.MinBy(candidate => (
+            candidate.Node.IsSlow,
+            candidate.IsTooDeep,
+            candidate.Node.Followers >= mostFollowers,
+            !candidate.HasShareLeft,
+            candidate.Depth,
+            candidate.AllFollowers));
 
         // A slow one is better than one more copy of what enters the zone often enough.
-        if (parent is null && question.Slow is { } left && parents.TryGetValue(left, out var itsDepth) && others.Count(node => node.Parent is null) >= MostLeads)
+        if (parent is null
+            && question.Slow is { } left
+            && parents.TryGetValue(left, out var itsDepth)
+            && sources.Values.Count(node => node is { Parent: null, IsComplete: false }) >= MostLeads)
         {
-            parent = new Candidate(left, itsDepth, 0, default);
+            parent = new Candidate(sources[left], itsDepth, default);
         }
 
-        var asker = new InFlightNode(question.Node, now, parent?.Node);
+        var asker = new InFlightNode(
+            question.Node, now, parent?.Node.Node, Followers: itself?.Followers ?? below[question.Node].Count(node => node.Between == 0));
+        var after = sources.Values
+            .Select(node => node.Node == parent?.Node.Node ? node.WithFollowers(1) : node)
+            .Where(node => node is { IsComplete: false } or { Followers: > 0 });
         return (
-            new InFlightDocument(others.Length < MostNodes ? [.. others, asker] : others),
-            parent is null ? new FollowAnswer(question.Digest, 0) : new FollowAnswer(question.Digest, parent.Depth + 1, alive[parent.Node]));
+            new InFlightDocument(Sample([.. after, asker], mostFollowers)),
+            parent is null ? new FollowAnswer(question.Digest, 0) : new FollowAnswer(question.Digest, parent.Depth + 1, alive[parent.Node.Node]));
+    }
+
+    /// <summary>All that have not failed, with those that the asker knows to have the content complete; the asker follows nobody any more.</summary>
+    private OrderedDictionary<NodeName, InFlightNode> SourcesOf(FollowRequest question, DateTimeOffset now)
+    {
+        var sources = new OrderedDictionary<NodeName, InFlightNode>();
+        var left = new List<InFlightNode>();
+        foreach (var node in Nodes.DistinctBy(node => node.Node))
+        {
+            var isGone = !Counts(node, now) || question.Failed.Contains(node.Node);
+            if (isGone || node.Node == question.Node)
+            {
+                left.Add(node);
+            }
+
+            if (!isGone)
+            {
+                sources.Add(node.Node, node.Node == question.Slow ? node with { IsSlow = true } : node);
+            }
+        }
+
+        foreach (var parent in left.Where(node => node is { Parent: not null, Between: 0 }).Select(node => node.Parent!.Value).Where(sources.ContainsKey))
+        {
+            sources[parent] = sources[parent].WithFollowers(-1);
+        }
+
+        foreach (var holder in (question.Holders ?? []).Where(holder => holder != question.Node && !question.Failed.Contains(holder)))
+        {
+            sources[holder] = sources.TryGetValue(holder, out var known)
+                ? known with { Parent = null, Between = 0, IsComplete = true }
+                : new InFlightNode(holder, now, IsComplete: true);
+        }
+
+        return sources;
+    }
+
+    private static bool Counts(InFlightNode node, DateTimeOffset now) => now - node.Since < CountsFor;
+
+    /// <summary>The nodes by the one that they follow, or by null; <paramref name="asker"/> is no root, so what leads to it is below none.</summary>
+    private static ILookup<NodeName?, InFlightNode> FollowersIn(IReadOnlyCollection<InFlightNode> nodes, NodeName? asker = null)
+    {
+        var names = nodes.Select(node => node.Node).ToHashSet();
+        return nodes.ToLookup(node => node.Parent is { } parent && (names.Contains(parent) || parent == asker) ? node.Parent : null);
+    }
+
+    /// <summary>
+    /// As many of the nodes as a document holds. What can feed nobody more is left out first, and of the others the deepest; what is below it counts as
+    /// following its parent over it, and so remains below all that feed it.
+    /// </summary>
+    private static List<InFlightNode> Sample(List<InFlightNode> nodes, int mostFollowers)
+    {
+        while (nodes.Count > MostNodes)
+        {
+            var left = FromRoots(FollowersIn(nodes))
+                .Where(found => found.Depth > 0)
+                .Select(found => (Node: nodes.First(node => node.Node == found.Node), found.Depth))
+                .OrderByDescending(found => found.Depth >= MostDepth || found.Node.Followers >= TimesWhenDeep * mostFollowers)
+                .ThenByDescending(found => found.Depth)
+                .Select(found => found.Node)
+                .FirstOrDefault(nodes[0]);
+            LeaveOut(nodes, left.Node);
+        }
+
+        return nodes;
+    }
+
+    private static void LeaveOut(List<InFlightNode> nodes, NodeName name)
+    {
+        var left = nodes.Find(node => node.Node == name)!;
+        nodes.Remove(left);
+        for (var i = 0; i < nodes.Count; i++)
+        {
+            if (nodes[i].Parent == name)
+            {
+                nodes[i] = nodes[i].Over(left);
+            }
+        }
     }
 
     /// <summary>
@@ -97,32 +234,25 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     /// </summary>
     private static IEnumerable<(NodeName Node, int Depth)> FromRoots(ILookup<NodeName?, InFlightNode> followers)
     {
-        var level = followers[null].ToList();
-        for (var depth = 0; level.Count > 0; depth++)
+        var level = followers[null].Select(node => (node.Node, Depth: 0)).ToList();
+        while (level.Count > 0)
         {
-            foreach (var node in level)
+            foreach (var found in level)
             {
-                yield return (node.Node, depth);
+                yield return found;
             }
 
-            level = [.. level.SelectMany(node => followers[node.Node])];
+            level = [.. level.SelectMany(parent => followers[parent.Node].Select(node => (node.Node, parent.Depth + 1 + node.Between)))];
         }
     }
 
-    private sealed record Candidate(NodeName Node, int Depth, int Followers, InFlightLoad Elsewhere)
+    private sealed record Candidate(InFlightNode Node, int Depth, InFlightLoad Elsewhere)
     {
-        public int AllFollowers => Followers + Elsewhere.Followers;
+        public bool IsTooDeep => Depth >= MostDepth;
+
+        public int AllFollowers => Node.Followers + Elsewhere.Followers;
 
         /// <summary>Whether it sends less often than it receives.</summary>
         public bool HasShareLeft => AllFollowers < 1 + Elsewhere.Digests;
     }
-}
-
-/// <summary>What a node has to do.</summary>
-/// <param name="Digests">How many contents it fetches.</param>
-/// <param name="Followers">How many nodes follow it in all.</param>
-internal readonly record struct InFlightLoad(int Digests, int Followers)
-{
-    /// <summary>Both together.</summary>
-    public static InFlightLoad operator +(InFlightLoad one, InFlightLoad other) => new(one.Digests + other.Digests, one.Followers + other.Followers);
 }

@@ -34,8 +34,10 @@ public class InFlightDocumentTests
 
             AssertSound(document, mostFollowers);
             Assert.Equal((document, answer), document.Follow(Question(asker, failed), alive, RandomLoad, mostFollowers, now, random));
-            Assert.Equal(new InFlightNode(asker, now, answer.Parent?.Name), document.Nodes[^1]);
-            Assert.Equal(before.Nodes.Where(node => node.Node != asker && !failed.Contains(node.Node)), document.Nodes.SkipLast(1));
+            Assert.Equal(new InFlightNode(asker, now, answer.Parent?.Name, Followers: document.Nodes[^1].Followers), document.Nodes[^1]);
+            Assert.Equal(
+                before.Nodes.Where(node => node.Node != asker && !failed.Contains(node.Node)),
+                document.Nodes.SkipLast(1).Zip(before.Nodes.Where(node => node.Node != asker && !failed.Contains(node.Node)), (node, earlier) => node with { Followers = earlier.Followers }));
             Assert.Equal(Ancestors(document, asker).Count, answer.Depth);
             if (answer.Parent is { } parent)
             {
@@ -144,20 +146,77 @@ public class InFlightDocumentTests
         Assert.Equal(new FollowAnswer(Layer, 0), back);
     }
 
-    [Fact]
-    public void When_the_document_is_full_the_asker_is_answered_but_not_recorded_until_others_have_expired()
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(2, 2)]
+    [InlineData(1, 3)]
+    public void Of_thousands_each_is_placed_near_enough_and_none_feeds_many_although_only_some_are_remembered(int mostFollowers, int seed)
     {
-        var full = new InFlightDocument([.. Enumerable.Range(0, InFlightDocument.MostNodes).Select(i => new InFlightNode(Name(i), Now))]);
-        var asker = Question(NodeName.Parse("late"));
+        var (document, random) = (InFlightDocument.Empty, new Random(seed));
+        var told = new Dictionary<NodeName, (NodeName? Parent, int Depth)>();
+        var identities = Enumerable.Range(0, 3000).Select(Name).ToDictionary(name => name, Identity);
+        foreach (var name in identities.Keys)
+        {
+            (document, var answer) = document.Follow(Question(name), identities, Nothing, mostFollowers, Now, random);
+            told[name] = (answer.Parent?.Name, answer.Depth);
+            Assert.InRange(document.Nodes.Count, 1, InFlightDocument.MostNodes);
+        }
 
-        var (after, answer) = full.Follow(asker, All, Nothing, 2, Now, new Random(1));
-        var (again, _) = full.Follow(Question(Name(5)), All, Nothing, 2, Now + InFlightDocument.RepeatsFor, new Random(1));
-        var (later, _) = full.Follow(asker, All, Nothing, 2, Now + InFlightDocument.CountsFor, new Random(1));
+        Assert.Single(told.Values, answer => answer.Parent is null);
+        Assert.All(told.Values, answer => Assert.Equal(answer.Parent is { } parent ? told[parent].Depth + 1 : 0, answer.Depth));
+        Assert.InRange(told.Values.Max(answer => answer.Depth), 1, InFlightDocument.MostDepth);
+        Assert.InRange(told.Values.GroupBy(answer => answer.Parent).Max(followers => followers.Count()), 1, 2 * mostFollowers);
+    }
 
-        Assert.Equal(full.Nodes, after.Nodes);
-        Assert.NotNull(answer.Parent);
-        Assert.Equal(Name(5), again.Nodes[^1].Node);
-        Assert.Equal([asker.Node], later.Nodes.Select(node => node.Node));
+    [Fact]
+    public void Of_thousands_the_first_ones_that_ask_again_are_not_placed_below_themselves()
+    {
+        var (document, random) = (InFlightDocument.Empty, new Random(1));
+        var told = new Dictionary<NodeName, NodeName?>();
+        var identities = Enumerable.Range(0, 1000).Select(Name).ToDictionary(name => name, Identity);
+        foreach (var name in identities.Keys)
+        {
+            (document, var answer) = document.Follow(Question(name), identities, Nothing, 1, Now, random);
+            told[name] = answer.Parent?.Name;
+        }
+
+        var remembered = document.Nodes.Where(node => node.Parent is not null).Select(node => node.Node).ToArray();
+        foreach (var name in remembered)
+        {
+            var answer = document.Follow(Question(name) with { Declined = [told[name]!.Value] }, identities, Nothing, 1, Now + InFlightDocument.RepeatsFor, random).Answer;
+
+            var above = answer.Parent!.Name;
+            Assert.NotEqual(told[name], above);
+            for (NodeName? at = above; at is not null; at = told[at.Value])
+            {
+                Assert.NotEqual(name, at);
+            }
+        }
+    }
+
+    [Fact]
+    public void What_another_replica_has_decided_alone_is_added_below_the_nearest_that_both_know()
+    {
+        var before = Document((0, null), (2, 0), (3, 2));
+        var (after, _) = before.Follow(Question(Name(4)), All, Nothing, 1, Now, new Random(1));
+        (after, _) = after.Follow(Question(Name(1)) with { Declined = [Name(4)] }, All, Nothing, 1, Now, new Random(1));
+        var document = Document((0, null), (1, 0));
+
+        var both = document.With(before, after, 1);
+
+        Assert.Equal(Name(0), after.Nodes[^1].Parent);
+        Assert.Equal(
+            [(Name(0), null, 0, 2), (Name(4), Name(0), 2, 0), (Name(1), Name(0), 0, 0)],
+            both.Nodes.Select(node => (node.Node, node.Parent, node.Between, node.Followers)));
+    }
+
+    [Fact]
+    public void A_node_that_has_declined_is_not_followed_by_that_one_and_stays_for_others()
+    {
+        var (after, answer) = Document((0, null), (1, 0)).Follow(Question(Name(2)) with { Declined = [Name(1)] }, All, Nothing, 1, Now, new Random(1));
+
+        Assert.Equal(Name(0), answer.Parent?.Name);
+        Assert.Equal(Name(1), after.Follow(Question(Name(3)), All, Nothing, 1, Now, new Random(1)).Answer.Parent?.Name);
     }
 
     [Fact]
@@ -173,6 +232,7 @@ public class InFlightDocumentTests
             Assert.Equal((document, new FollowAnswer(Layer, 0)), document.Follow(Question(Name(0)), All, Nothing, 9, Now.AddSeconds(1), new Random(seed)));
         }
 
+        Assert.Equal(Name(0), document.Follow(question with { Declined = [Name(1)] }, All, Nothing, 9, Now, new Random(1)).Answer.Parent?.Name);
         Assert.Equal(Name(0), document.Follow(Question(Name(2), [Name(1)]), All, Nothing, 9, Now, new Random(1)).Answer.Parent?.Name);
         Assert.Equal(Name(0), document.Follow(question, without, Nothing, 9, Now, new Random(1)).Answer.Parent?.Name);
     }
@@ -190,7 +250,7 @@ public class InFlightDocumentTests
 
         Assert.Equal(new HashSet<NodeName> { Name(0), Name(1) }, parents[..2].Select(found => found.Parent!.Value).ToHashSet());
         Assert.Equal([1, 1, 2, 2, 3], parents.Select(found => found.Depth));
-        Assert.DoesNotContain(document.Nodes, node => node.Node == Name(0) || node.Node == Name(1));
+        Assert.Equal(new HashSet<NodeName> { Name(0), Name(1) }, document.Nodes.Where(node => node.IsComplete).Select(node => node.Node).ToHashSet());
     }
 
     [Fact]
@@ -238,14 +298,16 @@ public class InFlightDocumentTests
     private static InFlightLoad Nothing(NodeName node) => default;
 
     private static InFlightDocument Document(params (int Node, int? Parent)[] entries) =>
-        new([.. entries.Select(entry => new InFlightNode(Name(entry.Node), Now, entry.Parent is { } parent ? Name(parent) : null))]);
+        new([.. entries.Select(entry => new InFlightNode(
+            Name(entry.Node), Now, entry.Parent is { } parent ? Name(parent) : null, Followers: entries.Count(other => other.Parent == entry.Node)))]);
 
     private static List<NodeName> Chosen(int bits) => [.. Enumerable.Range(0, Nodes).Where(i => ((bits >> i) & 1) == 1).Select(Name)];
 
     private static void AssertSound(InFlightDocument document, int mostFollowers)
     {
         Assert.Equal(document.Nodes.Count, document.Nodes.DistinctBy(node => node.Node).Count());
-        Assert.All(document.Nodes, node => Assert.True(document.Nodes.Count(other => other.Parent == node.Node) <= mostFollowers));
+        Assert.All(document.Nodes, node => Assert.Equal(document.Nodes.Count(other => other.Parent == node.Node), node.Followers));
+        Assert.All(document.Nodes, node => Assert.InRange(node.Followers, 0, 2 * mostFollowers));
         Assert.All(document.Nodes, node => Ancestors(document, node.Node));
     }
 

@@ -40,7 +40,7 @@ internal sealed class ResolverReplica : IDisposable, IWishTopic
         Leases = new LeaseBook(store, _cache, backoff, options, time, NullLogger<LeaseBook>.Instance);
         _holders = new HolderBook(_cache, Leases, time);
         _writer = new HolderWriter(store, _cache, Leases, backoff, options, time, NullLogger<HolderWriter>.Instance);
-        InFlight = new InFlightBook(store, _cache, Leases, new InFlightLoads(time), backoff, options, time, NullLogger<InFlightBook>.Instance);
+        InFlight = new InFlightBook(store, _cache, Leases, new InFlightMemory(time), backoff, options, time, NullLogger<InFlightBook>.Instance);
         var zones = Options.Create(new ZoneOptions());
         var reach = new Reach(options, zones, NullLogger<Reach>.Instance);
         var wishes = new SnapshotWishes(this, Leases, options, metrics, time, NullLogger<SnapshotWishes>.Instance);
