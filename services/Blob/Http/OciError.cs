@@ -58,6 +58,9 @@ internal sealed record OciError(int Status, string Code, string Message)
     public static OciError Unavailable { get; } = new(
         StatusCodes.Status503ServiceUnavailable, "UNSUPPORTED", "The mirror could not answer; ask the registry.");
 
+    public static OciError Declined { get; } = new(
+        StatusCodes.Status503ServiceUnavailable, "TOOMANYREQUESTS", "This node does not give it to you now; ask another.");
+
     /// <summary>Sends the error; a HEAD gets its headers.</summary>
     public async Task WriteAsync(HttpResponse response)
     {

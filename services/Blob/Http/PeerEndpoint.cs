@@ -74,16 +74,22 @@ internal sealed class PeerEndpoint(
     {
         var cancellation = context.RequestAborted;
 
-        // The resolver may not know whom this node follows now. Two that follow each other would both wait.
-        if (PeerClaim.TryParse(context.Request.Headers[SpegelHeaders.Peer], out var asker) && feeds.ParentOf(digest)?.Node.Name == asker.Name)
+        // The resolver may not know whom this node follows now. Nodes that follow one another in a circle would all wait.
+        var path = feeds.PathOf(digest);
+        if (PeerClaim.TryParse(context.Request.Headers[SpegelHeaders.Peer], out var asker) && path.Contains(asker.Name))
         {
-            return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
+            return await DeclineAsync(context, []);
         }
 
         using (var download = await ingests.FindAsync(digest, cancellation))
         {
             if (download is not null && request.Kind == ContentKind.Blob)
             {
+                if (path.Count > 0)
+                {
+                    context.Response.Headers[SpegelHeaders.Path] = NodeNames.Join(path);
+                }
+
                 var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _node, IsRelayed: true);
                 if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
                 {
@@ -103,6 +109,13 @@ internal sealed class PeerEndpoint(
         return file is null
             ? await ContentSender.MissAsync(context, OciError.Unknown(request.Kind))
             : await sender.SendAsync(context, request, digest, file, toPeer: true);
+    }
+
+    private static async Task<RequestOutcome> DeclineAsync(HttpContext context, IEnumerable<NodeName> referrals)
+    {
+        context.Response.Headers[SpegelHeaders.Declined] = NodeNames.Join(referrals);
+        await OciError.Declined.WriteAsync(context.Response);
+        return RequestOutcome.Declined;
     }
 
     /// <summary>Answers a node that follows this one, or one that follows that, how far this node has come and from whom its bytes come.</summary>

@@ -24,6 +24,9 @@ internal enum RequestOutcome
     /// <summary>Answered to a peer how far this node has come.</summary>
     Progress,
 
+    /// <summary>Not answered to a peer, which is to ask another one.</summary>
+    Declined,
+
     /// <summary>There is no such content here.</summary>
     Miss,
 

@@ -40,7 +40,7 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
     {
         if (_feeds.Get<Feed>(digest) is { } feed)
         {
-            Change(digest, feed.Depth, feed.Parent);
+            Change(digest, feed.Depth, feed.Parent, feed.Over);
         }
 
         if (_tails.TryRemove(digest, out var tail))
@@ -53,8 +53,15 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
     public Tail? TailOf(Digest digest) => _tails.GetValueOrDefault(digest);
 
     /// <summary>From now on the content comes over this number of nodes, from that one: over 0 and from none when this node leads.</summary>
-    public void Change(Digest digest, int depth, NodeIdentity? parent) => _feeds.Set(
-        digest, new Feed(depth, parent, time.GetTimestamp()), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Remembered });
+    /// <param name="digest">The content.</param>
+    /// <param name="depth">The number of nodes.</param>
+    /// <param name="parent">The nearest of them.</param>
+    /// <param name="over">Those behind it, as far as it has said, the nearest first.</param>
+    public void Change(Digest digest, int depth, NodeIdentity? parent, IReadOnlyList<NodeName> over) => _feeds.Set(
+        digest, new Feed(depth, parent, over, time.GetTimestamp()), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Remembered });
+
+    /// <summary>The nodes over which this content comes, the nearest first, as far as is known.</summary>
+    public IReadOnlyList<NodeName> PathOf(Digest digest) => _feeds.Get<Feed>(digest) is { Parent: { } parent } feed ? [parent.Name, .. feed.Over] : [];
 
     /// <summary>The node that this content has come from last, and at which depth; null when it comes from none.</summary>
     public (NodeIdentity Node, int Depth)? ParentOf(Digest digest) => _feeds.Get<Feed>(digest) is { Parent: { } parent } feed ? (parent, feed.Depth) : null;
@@ -85,5 +92,5 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
 
     private static double ByDepth(int depth) => 1 + (Math.Min(depth, DeepestThatCounts) / 5.0);
 
-    private sealed record Feed(int Depth, NodeIdentity? Parent, long Since);
+    private sealed record Feed(int Depth, NodeIdentity? Parent, IReadOnlyList<NodeName> Over, long Since);
 }

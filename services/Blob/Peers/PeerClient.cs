@@ -15,8 +15,15 @@ namespace SpegelDapr.Blob.Peers;
 internal sealed record PeerRequest(HttpMethod Method, string Target, long? From = null, long? To = null, bool Follow = false);
 
 /// <summary>A peer does not give what it was asked for; the message says why, in one line whatever the peer has put into it.</summary>
-internal sealed class PeerException(string message, Exception? inner = null)
+internal class PeerException(string message, Exception? inner = null)
     : Exception(string.Concat(message.Select(letter => char.IsControl(letter) ? '?' : letter)), inner);
+
+/// <summary>A peer that is well does not give the content to this node now.</summary>
+/// <param name="referrals">Nodes of its zone that are fetching the same from it.</param>
+internal sealed class PeerDeclinedException(IReadOnlyList<NodeName> referrals) : PeerException("it declines")
+{
+    public IReadOnlyList<NodeName> Referrals => referrals;
+}
 
 /// <summary>Speaks to the blob services of other nodes, over plain HTTP/1.1, and trusts no part of their answers.</summary>
 internal sealed class PeerClient : IDisposable
@@ -160,6 +167,11 @@ internal sealed class PeerClient : IDisposable
     private static (long Offset, long Length, long Total) PartOf(PeerRequest request, HttpResponseMessage response)
     {
         var expected = request.From is null ? HttpStatusCode.OK : HttpStatusCode.PartialContent;
+        if (response.StatusCode == HttpStatusCode.ServiceUnavailable && response.Headers.Contains(SpegelHeaders.Declined))
+        {
+            throw new PeerDeclinedException(NodeNames.In(response, SpegelHeaders.Declined));
+        }
+
         if (response.StatusCode != expected)
         {
             throw new PeerException($"status {(int)response.StatusCode} instead of {(int)expected}");
@@ -228,6 +240,9 @@ internal sealed class PeerAnswer(
 
     /// <summary>Whether the peer is still downloading the content itself.</summary>
     public bool IsRelayed { get; } = response.Headers.Contains(SpegelHeaders.Relayed);
+
+    /// <summary>The nodes over which the content comes to the peer, the nearest first.</summary>
+    public IReadOnlyList<NodeName> Path { get; } = NodeNames.In(response, SpegelHeaders.Path);
 
     /// <summary>How long it may send nothing.</summary>
     public required TimeSpan Patience { get; set; }

@@ -109,11 +109,22 @@ internal sealed partial class ResolverClient : IDisposable
         token => GetAsync(NodeAnswer.Method(node), ContractsJson.Default.NodeAnswer, answer => AnswerCheck.Fits(answer, node), token), cancellation);
 
     /// <summary>Whom this node is to follow for content that it is about to fetch; null when no resolver answers in time.</summary>
+    /// <param name="digest">The content.</param>
+    /// <param name="failed">As in <see cref="FollowRequest"/>.</param>
+    /// <param name="declined">As in <see cref="FollowRequest"/>.</param>
+    /// <param name="holders">As in <see cref="FollowRequest"/>.</param>
+    /// <param name="slow">As in <see cref="FollowRequest"/>.</param>
+    /// <param name="cancellation">Ends the question.</param>
     public Task<FollowAnswer?> FollowAsync(
-        Digest digest, IReadOnlyList<NodeName> failed, IReadOnlyList<NodeName> holders, NodeName? slow, CancellationToken cancellation) => WithinBudgetAsync(
+        Digest digest,
+        IReadOnlyList<NodeName> failed,
+        IReadOnlyList<NodeName> declined,
+        IReadOnlyList<NodeName> holders,
+        NodeName? slow,
+        CancellationToken cancellation) => WithinBudgetAsync(
         token => PostAsync(
             FollowRequest.Method,
-            new FollowRequest(_node.Name, _node.Location, digest, failed, holders, slow),
+            new FollowRequest(_node.Name, _node.Location, digest, failed, holders, slow, declined),
             ContractsJson.Default.FollowRequest,
             ContractsJson.Default.FollowAnswer,
             answer => AnswerCheck.Fits(answer, digest),

@@ -13,6 +13,8 @@ namespace SpegelDapr.Blob.Transfers;
 internal sealed class FollowSource(Following following, PullPlan plan, string target, Digest digest, Tail tail, IPeerSource farther) : IPeerSource
 {
     private readonly List<NodeName> _failed = [];
+    private readonly List<NodeName> _declined = [];
+    private readonly List<NodeName> _refused = [];
     private readonly ParentWatch _watch = following.Watch(target, following.Routes.FromUpstream(plan.Registry)?.Figures.BytesPerSecond);
     private readonly IReadOnlyList<NodeName> _holders =
         [.. plan.Holders.Where(holder => holder.Tier == Tier.SameZone).Select(holder => holder.Node.Name).Take(FollowRequest.MaxHolders)];
@@ -21,7 +23,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
     private int _depth;
     private long _received;
     private bool _hasAskedOfLead;
-    private volatile Leaving? _leaving;
+    private Leaving? _leaving;
     private CancellationTokenSource? _watching;
 
     /// <inheritdoc/>
@@ -70,7 +72,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
     private async Task<PeerAnswer?> FollowAsync(PeerRequest request, CancellationToken cancellation)
     {
         FollowAnswer? told = null;
-        if (_parent is { } left && _leaving is { } leaving && leaving.From == left.Name)
+        if (Interlocked.Exchange(ref _leaving, null) is { } leaving && _parent is { } left && leaving.From == left.Name)
         {
             told = leaving.Told;
             if (leaving.Next is { } next && (await TryMoveAsync(next, leaving.Nearer, request, cancellation) ?? await AskAsync(left, request, cancellation)) is { } moved)
@@ -81,7 +83,6 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
             _parent = told is null ? left : null;
         }
 
-        _leaving = null;
         while (true)
         {
             // A node that is still followed when another is looked for has failed.
@@ -91,10 +92,11 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
                 _parent = null;
             }
 
-            told ??= _failed.Count == following.MostFailed ? null : await following.Resolver.FollowAsync(digest, _failed, _holders, slow: null, cancellation);
+            told ??= _failed.Count + _declined.Count >= following.MostFailed ? null
+                : await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: null, cancellation);
             if (told?.Parent is not { } named || !following.IsInZone(named))
             {
-                Change(0, null);
+                Change(0, null, []);
                 return null;
             }
 
@@ -102,7 +104,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
             if (_holders.Contains(named.Name))
             {
                 // It is asked like any holder, with the others to fall back on.
-                Change(_depth, named);
+                Change(_depth, named, []);
                 return null;
             }
 
@@ -122,37 +124,51 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
             return answer;
         }
 
+        _refused.Add(next.Name);
         _depth = depth;
         return null;
     }
 
-    private void Change(int depth, NodeIdentity? parent)
+    private void Change(int depth, NodeIdentity? parent, IReadOnlyList<NodeName> over)
     {
-        following.Feeds.Change(digest, depth, parent);
+        following.Feeds.Change(digest, depth, parent, over);
         following.Ingests.ReadAlong(digest);
     }
 
-    private Task<PeerAnswer?> AskAsync(NodeIdentity parent, PeerRequest request, CancellationToken cancellation)
+    private async Task<PeerAnswer?> AskAsync(NodeIdentity parent, PeerRequest request, CancellationToken cancellation)
     {
         _parent = parent;
-        Change(_depth, parent);
-        return following.AskAsync(parent, digest, _depth, request, cancellation);
+        Change(_depth, parent, []);
+        var (answer, hasDeclined) = await following.AskAsync(parent, digest, _depth, request, cancellation);
+        if (hasDeclined)
+        {
+            _declined.Add(parent.Name);
+            _parent = null;
+        }
+
+        if (answer is not null)
+        {
+            Change(_depth, parent, answer.Path);
+        }
+
+        return answer;
     }
 
     private void Watch(PeerAnswer answer)
     {
         _watching = new CancellationTokenSource();
-        _ = WatchAsync(answer, _parent!, [.. _failed], _watching.Token);
+        _ = WatchAsync(answer, _parent!, new Known([.. _failed], [.. _declined], [.. _refused]), _watching.Token);
     }
 
-    private async Task WatchAsync(PeerAnswer answer, NodeIdentity parent, IReadOnlyList<NodeName> failed, CancellationToken cancellation)
+    private async Task WatchAsync(PeerAnswer answer, NodeIdentity parent, Known known, CancellationToken cancellation)
     {
         Volatile.Write(ref _received, answer.Offset);
         try
         {
             while (true)
             {
-                var departure = await _watch.WatchAsync(parent, answer.Total, () => Volatile.Read(ref _received), mayCopy: !_hasAskedOfLead, cancellation);
+                var departure = await _watch.WatchAsync(
+                    parent, answer.Total, () => Volatile.Read(ref _received), mayCopy: !_hasAskedOfLead, known.Refused, cancellation);
                 if (departure.IsCircle)
                 {
                     answer.Leave("it follows this node");
@@ -168,7 +184,8 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
 
                 // The resolver is asked once; when it knows nobody better, this node stays.
                 _hasAskedOfLead = true;
-                if (await following.Resolver.FollowAsync(digest, failed, _holders, slow: parent.Name, cancellation) is { } told && told.Parent?.Name != parent.Name)
+                if (await following.Resolver.FollowAsync(digest, known.Failed, known.Declined, _holders, slow: parent.Name, cancellation) is { } told
+                    && told.Parent?.Name != parent.Name)
                 {
                     _leaving = new Leaving(parent.Name, null, 0, told);
                     answer.Leave("it leads, and is slow");
@@ -188,6 +205,9 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
         _watching?.Dispose();
         _watching = null;
     }
+
+    /// <summary>The nodes that have given nothing, as known when a watch began.</summary>
+    private sealed record Known(IReadOnlyList<NodeName> Failed, IReadOnlyList<NodeName> Declined, IReadOnlyList<NodeName> Refused);
 
     /// <summary>That a node is left although it answers.</summary>
     private sealed record Leaving(NodeName From, NodeIdentity? Next, int Nearer, FollowAnswer? Told);

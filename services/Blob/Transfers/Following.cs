@@ -53,13 +53,13 @@ internal sealed partial class Following(
         : isRest ? new JoinSource(this, digest, farther)
         : farther;
 
-    /// <summary>The answer of a node to follow, over which the content comes at that depth; null when it gives none.</summary>
-    public async Task<PeerAnswer?> AskAsync(NodeIdentity parent, Digest digest, int depth, PeerRequest request, CancellationToken cancellation)
+    /// <summary>The answer of a node to follow, over which the content comes at that depth; null when it gives none, also because it has declined.</summary>
+    public async Task<(PeerAnswer? Answer, bool HasDeclined)> AskAsync(NodeIdentity parent, Digest digest, int depth, PeerRequest request, CancellationToken cancellation)
     {
         if (health.ProblemOf(parent.Name, digest) is { } problem)
         {
             Log.Refused(logger, parent.Name, digest, problem);
-            return null;
+            return default;
         }
 
         // To connect, and to wait for the download to appear there: each has the same budget.
@@ -69,7 +69,12 @@ internal sealed partial class Following(
         {
             var answer = await peers.AskAsync(new Holder(parent, Tier.SameZone), request with { Follow = true }, either.Token);
             answer.Patience = feeds.Patience(depth);
-            return answer;
+            return (answer, false);
+        }
+        catch (PeerDeclinedException e)
+        {
+            Log.Refused(logger, parent.Name, digest, e.Message);
+            return (null, true);
         }
         catch (PeerException e)
         {
@@ -85,7 +90,7 @@ internal sealed partial class Following(
             await NoteIfDeadAsync(parent, cancellation);
         }
 
-        return null;
+        return default;
     }
 
     /// <summary>A node may be busy, or hash what it has; one that does not even answer that it is there is not asked for the next layer.</summary>

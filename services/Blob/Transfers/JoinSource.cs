@@ -24,7 +24,7 @@ internal sealed class JoinSource(Following following, Digest digest, IPeerSource
             while (following.Feeds.ParentOf(digest) is var (parent, depth) && _asked.Add(parent.Name))
             {
                 (_parent, _depth) = (parent.Name, depth);
-                if (await following.AskAsync(parent, digest, depth, request, cancellation) is { } found)
+                if (await following.AskAsync(parent, digest, depth, request, cancellation) is { Answer: { } found })
                 {
                     return found;
                 }

@@ -59,8 +59,10 @@ internal sealed class ParentWatch(
     /// <param name="total">The content's length in bytes.</param>
     /// <param name="received">How many bytes have come, from the first on.</param>
     /// <param name="mayCopy">Whether the zone may get a second copy.</param>
+    /// <param name="refused">Nodes that were ahead and have given nothing.</param>
     /// <param name="cancellation">Ends the watch.</param>
-    public async Task<Departure> WatchAsync(NodeIdentity parent, long total, Func<long> received, bool mayCopy, CancellationToken cancellation)
+    public async Task<Departure> WatchAsync(
+        NodeIdentity parent, long total, Func<long> received, bool mayCopy, IReadOnlyCollection<NodeName> refused, CancellationToken cancellation)
     {
         var rates = new Dictionary<NodeName, Queue<(long At, long Bytes)>>();
         var identities = new Dictionary<NodeName, NodeIdentity>();
@@ -80,8 +82,8 @@ internal sealed class ParentWatch(
             if (left > rate * LeastGain.TotalSeconds && !(rate >= lately / MuchFaster))
             {
                 var isLeadSlow = mayCopy && left > rate * LeastGainOfCopy.TotalSeconds && rate < LeastOfLead(lately);
-                departure = Judge(
-                    await ClimbAsync(parent, total, rates, identities, cancellation), now, rate, isSlow: rate < (SlowPart * lately ?? SlowBytesPerSecond), isLeadSlow);
+                var ancestors = await ClimbAsync(parent, total, rates, identities, cancellation);
+                departure = Judge(ancestors, now, rate, isSlow: rate < (SlowPart * lately ?? SlowBytesPerSecond), isLeadSlow, refused);
             }
 
             (wanted, looks) = departure == wanted ? (wanted, looks + 1) : (departure, 1);
@@ -97,7 +99,8 @@ internal sealed class ParentWatch(
         SlowPartOfUpstream * upstreamBytesPerSecond ?? SlowPartOfOthers * lately ?? LeastBytesPerSecond;
 
     /// <summary>Where to go from a node that is followed; null when it is as good as those before it.</summary>
-    private static Departure? Judge(IReadOnlyList<Ancestor> ancestors, long received, double rate, bool isSlow, bool isLeadSlow)
+    private static Departure? Judge(
+        IReadOnlyList<Ancestor> ancestors, long received, double rate, bool isSlow, bool isLeadSlow, IReadOnlyCollection<NodeName> refused)
     {
         // A parent that has more to give is not what holds this node up; the way from there is, or this node's own link.
         if (ancestors is not [var parent, ..] || parent.IsComplete || parent.Bytes - received > LeastAheadBytes)
@@ -112,7 +115,7 @@ internal sealed class ParentWatch(
 
         foreach (var (i, ancestor) in ancestors.Index().Skip(1))
         {
-            if (ancestor.Bytes - received > LeastAheadBytes)
+            if (ancestor.Bytes - received > LeastAheadBytes && !refused.Contains(ancestor.Node.Name))
             {
                 // What a complete node could give is not known. It is when the one behind it is slow by its own account.
                 var isFaster = ancestor.IsComplete

@@ -568,22 +568,34 @@ public sealed class RelayTests : BlobTests
     }
 
     [Fact]
-    public async Task A_node_that_is_ahead_and_does_not_give_it_is_no_reason_to_lose_the_one_that_does()
+    public async Task A_node_that_is_ahead_and_does_not_give_it_is_no_reason_to_lose_the_one_that_does_and_is_not_asked_again()
     {
         var content = TestContent.Bytes(8 * MiB);
-        var parts = 0;
+        var (parts, looks) = (0, 0);
+        var hasLookedOn = new TaskCompletionSource();
         var parent = Add(new ScriptedPeer(async call =>
         {
             if (call.IsHead)
             {
                 await call.TellProgressAsync(MiB, "node-ahead", fastest: 1000);
+                if (Volatile.Read(ref parts) > 1 && Interlocked.Increment(ref looks) == 3)
+                {
+                    hasLookedOn.TrySetResult();
+                }
+
                 return;
             }
 
-            await call.SendAsync(content, upTo: Interlocked.Increment(ref parts) == 1 ? MiB : null);
-            if (call.Range is null)
+            var part = Interlocked.Increment(ref parts);
+            await call.SendAsync(content, upTo: part < 3 ? MiB : null);
+            if (part == 1)
             {
                 await call.StallAsync();
+            }
+            else if (part == 2)
+            {
+                await hasLookedOn.Task.WaitAsync(call.Stopping);
+                await call.SendMoreAsync(content.AsMemory(2 * MiB));
             }
         }));
         var ahead = Add(new ScriptedPeer(call => call.IsHead ? call.TellProgressAsync(content.Length) : call.SendRawAsync("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")));
@@ -594,8 +606,54 @@ public sealed class RelayTests : BlobTests
 
         Assert.Equal(content, await node.Http.GetByteArrayAsync(Path(digest)));
 
-        Assert.Contains(ahead.Heads, head => head.StartsWith("GET ", StringComparison.Ordinal));
+        Assert.Single(ahead.Heads, head => head.StartsWith("GET ", StringComparison.Ordinal));
+        Assert.Equal(2, parts);
         Assert.Single(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task A_node_that_declines_is_not_reported_and_another_is_followed()
+    {
+        var content = TestContent.Bytes(2 * MiB);
+        var busy = Add(new ScriptedPeer(call => call.SendRawAsync($"HTTP/1.1 503 Service Unavailable\r\n{SpegelHeaders.Declined}: \r\nContent-Length: 0\r\n\r\n")));
+        var other = Add(ScriptedPeer.Good(content));
+        var node = await NodeAsync();
+        var digest = new Download(node, content).Digest;
+        Resolver.Following = question =>
+            new FollowAnswer(digest, 1, (question.Declined!.Count == 0 ? busy.AsHolder("node-b") : other.AsHolder("node-c")).Node);
+
+        Assert.Equal(content, await node.Http.GetByteArrayAsync(Path(digest)));
+
+        var last = Resolver.FollowQuestions.Last();
+        Assert.Equal((0, "node-b"), (last.Failed.Count, last.Declined!.Single().ToString()));
+    }
+
+    [Fact]
+    public async Task A_node_declines_to_feed_one_over_which_its_own_bytes_come()
+    {
+        var content = TestContent.Bytes(4 * MiB);
+        var lead = Add(new ScriptedPeer(async call =>
+        {
+            await call.SendRawAsync($"HTTP/1.1 200 OK\r\n{SpegelHeaders.Relayed}: 1\r\n{SpegelHeaders.Path}: node-far,node-a\r\nContent-Length: {content.Length}\r\n\r\n");
+            await call.SendMoreAsync(content.AsMemory(0, MiB));
+            await call.StallAsync();
+        }));
+        var node = await NodeAsync("node-b");
+        var digest = new Download(node, content).Digest;
+        Follow(lead.AsHolder("node-c").Node);
+        using var pull = await node.Http.GetAsync(Path(digest), HttpCompletionOption.ResponseHeadersRead);
+
+        foreach (var (asker, status) in new[] { ("node-far", HttpStatusCode.ServiceUnavailable), ("node-c", HttpStatusCode.ServiceUnavailable), ("node-z", HttpStatusCode.OK) })
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, Path(digest));
+            request.Headers.Add(SpegelHeaders.Peer, $"eu/a/{asker}");
+            request.Headers.Add(SpegelHeaders.Follow, "1");
+            using var response = await node.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+
+            Assert.Equal(status, response.StatusCode);
+            Assert.Equal(status != HttpStatusCode.OK, response.Headers.Contains(SpegelHeaders.Declined));
+            Assert.Equal(status == HttpStatusCode.OK ? ["node-c,node-far,node-a"] : [], response.Headers.TryGetValues(SpegelHeaders.Path, out var path) ? path : []);
+        }
     }
 
     [Fact]
