@@ -64,6 +64,7 @@ public static class BlobService
         builder.Services.AddSingleton<Ingests>();
         builder.Services.AddSingleton<FastestRate>();
         builder.Services.AddSingleton<Following>();
+        builder.Services.AddSingleton<Referrals>();
         builder.Services.AddSingleton<PeerTransfers>();
         builder.Services.AddSingleton<ManifestMemory>();
         builder.Services.AddSingleton<PeerLoads>();
@@ -75,6 +76,7 @@ public static class BlobService
         builder.Services.AddSingleton<PeerGuard>();
         builder.Services.AddSingleton<ExplainEndpoint>();
         builder.Services.AddSingleton<TransferSlots>();
+        builder.Services.AddSingleton<PeersFed>();
         builder.Services.AddSingleton<ReferrerIndex>();
         builder.Services.AddSingleton<ReferrersAnswer>();
         builder.Services.AddSingleton<ContentSender>();

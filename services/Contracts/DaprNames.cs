@@ -42,6 +42,12 @@ public static class SpegelHeaders
     public const string Follow = "Spegel-Dapr-Follow";
 
     /// <summary>
+    /// On a request with <see cref="Peer"/>: when the other node declines, this one asks those to which it is referred, and it can pass on what it gets. Its value
+    /// is <c>1</c>.
+    /// </summary>
+    public const string Refer = "Spegel-Dapr-Refer";
+
+    /// <summary>
     /// On the answer to a GET with <see cref="Follow"/>, while the content is still being downloaded: the names of the nodes of the zone over which it comes to
     /// the one that answers, the nearest first, separated by commas; without it, it comes from elsewhere.
     /// </summary>

@@ -26,14 +26,14 @@ internal sealed class ContentSender(Prefetch prefetch, IOptions<NodeOptions> nod
     public ResponseSender BodyOf(HttpContext context) => new(context, time, lifetime.ApplicationStopping);
 
     /// <summary>Sends what the node has.</summary>
-    public async Task<RequestOutcome> SendAsync(HttpContext context, MirrorRequest request, Digest digest, LocalFile file, bool toPeer)
+    public async Task<RequestOutcome> SendAsync(HttpContext context, MirrorRequest request, Digest digest, LocalFile file, bool toPeer, FedPeer? peer = null)
     {
         if (request.Kind == ContentKind.Blob)
         {
             var response = new ContentResponse(digest, ContentResponse.BlobMediaType, file.Length, Tier.Local, _node);
             if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
             {
-                await SendFileAsync(context, file, offset, count, toPeer);
+                await SendFileAsync(context, file, offset, count, toPeer, peer);
             }
 
             return RequestOutcome.Local;
@@ -72,7 +72,7 @@ internal sealed class ContentSender(Prefetch prefetch, IOptions<NodeOptions> nod
         return true;
     }
 
-    private async Task SendFileAsync(HttpContext context, LocalFile file, long offset, long count, bool toPeer)
+    private async Task SendFileAsync(HttpContext context, LocalFile file, long offset, long count, bool toPeer, FedPeer? peer)
     {
         // The file is read into the buffers that Kestrel sends from: measured over loopback, this is faster than sendfile.
         using var body = BodyOf(context);
@@ -87,6 +87,7 @@ internal sealed class ContentSender(Prefetch prefetch, IOptions<NodeOptions> nod
 
             (offset, count) = (offset + read, count - read);
             await body.SendAsync(read);
+            peer?.Sent(read, isBehind: true);
             metrics.Served(read, Tier.Local, ContentKind.Blob, toPeer);
         }
     }

@@ -46,7 +46,7 @@ internal sealed class NodeEndpoint(
 
         var isGet = HttpMethods.IsGet(context.Request.Method);
         var isSent = isGet && request.Kind == ContentKind.Blob;
-        using var slot = isSent ? await slots.TryTakeAsync(forPeer: false, cancellation) : null;
+        using var slot = isSent ? await slots.TryTakeAsync(cancellation) : null;
         if (isSent && slot is null)
         {
             return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));

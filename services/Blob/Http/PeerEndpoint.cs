@@ -17,11 +17,14 @@ internal sealed class PeerEndpoint(
     FastestRate fastest,
     ReferrersAnswer referrers,
     ContentSender sender,
-    TransferSlots slots,
+    PeersFed fed,
     IOptions<NodeOptions> node,
     IOptions<BlobOptions> options,
     BlobMetrics metrics)
 {
+    /// <summary>What a follower may lack without being behind: containerd writes 1 MiB at a time, and sockets hold some.</summary>
+    private const long LeastBehindBytes = 4 * 1024 * 1024;
+
     private readonly NodeName _node = node.Value.Identity.Name;
 
     /// <summary>Answers a request.</summary>
@@ -46,24 +49,40 @@ internal sealed class PeerEndpoint(
             return await TellProgressAsync(context, request, digest);
         }
 
-        var isSent = isGet && request.Kind == ContentKind.Blob;
-        using var slot = isSent ? await slots.TryTakeAsync(forPeer: true, cancellation) : null;
-        if (isSent && slot is null)
-        {
-            return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
-        }
-
         using (var file = await local.OpenAsync(digest, cancellation))
         {
             if (file is not null)
             {
-                return await sender.SendAsync(context, request, digest, file, toPeer: true);
+                return await SendAsync(context, request, digest, file);
             }
         }
 
         return isGet && follows
             ? await RelayAsync(context, request, digest)
             : await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
+    }
+
+    private async Task<RequestOutcome> SendAsync(HttpContext context, MirrorRequest request, Digest digest, LocalFile file)
+    {
+        if (!HttpMethods.IsGet(context.Request.Method) || request.Kind != ContentKind.Blob)
+        {
+            return await sender.SendAsync(context, request, digest, file, toPeer: true);
+        }
+
+        using var peer = TryFeed(context, digest, file.Length);
+        return peer is null
+            ? await DeclineAsync(context, fed.Of(digest))
+            : await sender.SendAsync(context, request, digest, file, toPeer: true, peer);
+    }
+
+    private FedPeer? TryFeed(HttpContext context, Digest digest, long length)
+    {
+        var headers = context.Request.Headers;
+        return fed.TryBegin(
+            digest,
+            length,
+            PeerClaim.TryParse(headers[SpegelHeaders.Peer], out var claim) ? claim.Name : null,
+            isReferred: headers.ContainsKey(SpegelHeaders.Refer));
     }
 
     /// <summary>
@@ -85,6 +104,12 @@ internal sealed class PeerEndpoint(
         {
             if (download is not null && request.Kind == ContentKind.Blob)
             {
+                using var peer = TryFeed(context, digest, download.Total);
+                if (peer is null)
+                {
+                    return await DeclineAsync(context, fed.Of(digest));
+                }
+
                 if (path.Count > 0)
                 {
                     context.Response.Headers[SpegelHeaders.Path] = NodeNames.Join(path);
@@ -93,7 +118,7 @@ internal sealed class PeerEndpoint(
                 var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _node, IsRelayed: true);
                 if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
                 {
-                    await SendDownloadAsync(context, download, offset, count);
+                    await SendDownloadAsync(context, download, offset, count, peer);
                 }
 
                 return RequestOutcome.Relayed;
@@ -108,7 +133,7 @@ internal sealed class PeerEndpoint(
         using var file = await local.OpenAsync(digest, cancellation);
         return file is null
             ? await ContentSender.MissAsync(context, OciError.Unknown(request.Kind))
-            : await sender.SendAsync(context, request, digest, file, toPeer: true);
+            : await SendAsync(context, request, digest, file);
     }
 
     private static async Task<RequestOutcome> DeclineAsync(HttpContext context, IEnumerable<NodeName> referrals)
@@ -143,7 +168,7 @@ internal sealed class PeerEndpoint(
         return RequestOutcome.Progress;
     }
 
-    private async Task SendDownloadAsync(HttpContext context, GrowingFile download, long offset, long count)
+    private async Task SendDownloadAsync(HttpContext context, GrowingFile download, long offset, long count, FedPeer peer)
     {
         // The headers go at once, by which the follower knows that there is something to wait for.
         using var body = sender.BodyOf(context);
@@ -153,6 +178,7 @@ internal sealed class PeerEndpoint(
             var read = (int)Math.Min(await download.ReadAsync(body.GetMemory(ContentSender.ChunkBytes), offset, context.RequestAborted), count);
             (offset, count) = (offset + read, count - read);
             await body.SendAsync(read);
+            peer.Sent(read, isBehind: download.Progress - offset > LeastBehindBytes);
             metrics.Served(read, Tier.Local, ContentKind.Blob, toPeer: true, isRelayed: true);
         }
     }

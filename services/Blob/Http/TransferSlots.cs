@@ -1,37 +1,33 @@
 namespace SpegelDapr.Blob.Http;
 
 /// <summary>
-/// How many bodies are sent at once: each has some MiB of memory, and a blob that runs out of it breaks all of them. Who finds no place is told
-/// that the content is not here, and gets it elsewhere. Nodes do not take the places of this node's own containerd.
+/// How many bodies are sent at once to clients that are no peers: each has some MiB of memory, and a blob that runs out of it breaks all of them. A request
+/// that gets no place is told that the content is not here, and gets it elsewhere. Peers have places of their own (<see cref="PeersFed"/>).
 /// </summary>
 internal sealed class TransferSlots(TimeProvider time) : IDisposable
 {
-    /// <summary>With two response buffers of a MiB and what is being read, both together stay below 300 MiB.</summary>
-    public const int ForPeers = 64;
+    /// <summary>How many places there are.</summary>
+    public const int Most = 32;
 
-    private const int ForOthers = 32;
-
-    /// <summary>Places become free often; a peer asks another holder as well meanwhile.</summary>
+    /// <summary>Places become free often.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
-    private readonly SemaphoreSlim _peers = new(ForPeers);
-    private readonly SemaphoreSlim _others = new(ForOthers);
+    private readonly SemaphoreSlim _places = new(Most);
 
     /// <summary>Takes a place, which is free again when what is returned is disposed of; null when there is none.</summary>
-    public async Task<IDisposable?> TryTakeAsync(bool forPeer, CancellationToken cancellation)
+    public async Task<IDisposable?> TryTakeAsync(CancellationToken cancellation)
     {
-        var places = forPeer ? _peers : _others;
-        if (places.Wait(0, CancellationToken.None))
+        if (_places.Wait(0, CancellationToken.None))
         {
-            return new Slot(places);
+            return new Slot(_places);
         }
 
         using var patience = new CancellationTokenSource(Patience, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellation);
         try
         {
-            await places.WaitAsync(either.Token);
-            return new Slot(places);
+            await _places.WaitAsync(either.Token);
+            return new Slot(_places);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
@@ -40,11 +36,7 @@ internal sealed class TransferSlots(TimeProvider time) : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        _peers.Dispose();
-        _others.Dispose();
-    }
+    public void Dispose() => _places.Dispose();
 
     private sealed class Slot(SemaphoreSlim places) : IDisposable
     {

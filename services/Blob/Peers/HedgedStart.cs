@@ -36,7 +36,7 @@ internal sealed partial class HedgedStart(
                 }
 
                 running.Remove(done);
-                if (await AnswerOfAsync(done, request) is { } answer)
+                if (await AnswerOfAsync(done, candidates, request) is { } answer)
                 {
                     return answer;
                 }
@@ -82,7 +82,7 @@ internal sealed partial class HedgedStart(
         return running.First(attempt => attempt.Answer == first);
     }
 
-    private async Task<PeerAnswer?> AnswerOfAsync(Attempt attempt, PeerRequest request)
+    private async Task<PeerAnswer?> AnswerOfAsync(Attempt attempt, PeerQueue candidates, PeerRequest request)
     {
         try
         {
@@ -91,6 +91,11 @@ internal sealed partial class HedgedStart(
             metrics.FirstByte(waited, attempt.Holder.Tier);
             routes.From(attempt.Holder.Node.Location).ObserveFirstByte(waited);
             return answer;
+        }
+        catch (PeerDeclinedException e)
+        {
+            candidates.Declined(attempt.Holder, e.Referrals);
+            Log.Refused(logger, attempt.Holder.Node.Name, request.Target, e.Message);
         }
         catch (PeerException e)
         {

@@ -12,7 +12,8 @@ namespace SpegelDapr.Blob.Peers;
 /// <param name="From">The first byte; null for the whole.</param>
 /// <param name="To">The last byte; null for all to the end.</param>
 /// <param name="Follow">Whether content will do that the peer is still downloading.</param>
-internal sealed record PeerRequest(HttpMethod Method, string Target, long? From = null, long? To = null, bool Follow = false);
+/// <param name="Refer">Whether this node asks those to which the peer refers it, and passes on what it gets.</param>
+internal sealed record PeerRequest(HttpMethod Method, string Target, long? From = null, long? To = null, bool Follow = false, bool Refer = false);
 
 /// <summary>A peer does not give what it was asked for; the message says why, in one line whatever the peer has put into it.</summary>
 internal class PeerException(string message, Exception? inner = null)
@@ -72,6 +73,11 @@ internal sealed class PeerClient : IDisposable
         if (request.Follow)
         {
             message.Headers.TryAddWithoutValidation(SpegelHeaders.Follow, "1");
+        }
+
+        if (request.Refer)
+        {
+            message.Headers.TryAddWithoutValidation(SpegelHeaders.Refer, "1");
         }
 
         if (request.From is { } from)

@@ -18,7 +18,7 @@ internal sealed class PullPlanner(
     IOptions<BlobOptions> options,
     IOptions<NodeOptions> node)
 {
-    /// <summary>A few holders of content of this size could be kept busy by the nodes that want it at once, so these follow one another.</summary>
+    /// <summary>The holders of content of this size could be kept busy by the nodes that want it at once, so these follow one another.</summary>
     private const long LeastBytesThatCrowd = 4 * 1024 * 1024;
 
     private readonly Location _here = node.Value.Location;
@@ -96,7 +96,7 @@ internal sealed class PullPlanner(
         if (options.Value.Relay
             && question.MayFollow
             && known is { Holders: not null, InFlight: null or [_, ..] }
-            && (near == 0 || (near <= FollowRequest.MaxHolders && bytes >= LeastBytesThatCrowd)))
+            && (near == 0 || bytes >= LeastBytesThatCrowd))
         {
             var reason = known.InFlight is [var first, ..] ? $"{first} is downloading it, so this node may follow" : "the resolver may name a node that is downloading it";
             yield return new PlannedSource(SourceKind.InFlight, Tier.SameZone, reason);

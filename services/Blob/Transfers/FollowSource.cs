@@ -10,7 +10,7 @@ namespace SpegelDapr.Blob.Transfers;
 /// followed in vain it is asked again. One that is alive and holds this node up is left for one that is ahead of it (<see cref="ParentWatch"/>). Where the
 /// resolver says that this node leads, the content comes from <paramref name="farther"/> holders or, if there are none, from upstream.
 /// </summary>
-internal sealed class FollowSource(Following following, PullPlan plan, string target, Digest digest, Tail tail, IPeerSource farther) : IPeerSource
+internal sealed class FollowSource(Following following, PullPlan plan, string target, Digest digest, Tail tail, HolderSource farther) : IPeerSource
 {
     private readonly List<NodeName> _failed = [];
     private readonly List<NodeName> _declined = [];
@@ -33,6 +33,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
     public async Task<PeerAnswer?> StartAsync(PeerRequest request, CancellationToken cancellation)
     {
         EndWatch();
+        request = request with { Refer = true };
         try
         {
             if (await FollowAsync(request with { Follow = true }, cancellation) is { } answer)
@@ -104,6 +105,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
             if (_holders.Contains(named.Name))
             {
                 // It is asked like any holder, with the others to fall back on.
+                farther.Prefer(named.Name);
                 Change(_depth, named, []);
                 return null;
             }

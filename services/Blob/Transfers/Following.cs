@@ -48,7 +48,7 @@ internal sealed partial class Following(
     /// <param name="target">The path and query at which nodes have the content.</param>
     /// <param name="digest">The content.</param>
     /// <param name="isRest">Whether what is asked for does not begin at the first byte. It then comes from the node that another request follows.</param>
-    public IPeerSource Before(IPeerSource farther, PullPlan plan, string target, Digest digest, bool isRest) =>
+    public IPeerSource Before(HolderSource farther, PullPlan plan, string target, Digest digest, bool isRest) =>
         feeds.TryBegin(digest) is { } tail ? new FollowSource(this, plan, target, digest, tail, farther)
         : isRest ? new JoinSource(this, digest, farther)
         : farther;

@@ -10,6 +10,7 @@ namespace SpegelDapr.Blob.Transfers;
 internal sealed class PeerTransfers(
     HedgedStart hedged,
     Following following,
+    Referrals referrals,
     PeerHealth health,
     IOptions<BlobOptions> options,
     BlobMetrics metrics,
@@ -19,8 +20,8 @@ internal sealed class PeerTransfers(
     /// <summary>A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read.</summary>
     public VerifyingReader Open(PullPlan plan, string target, Digest digest, long first, long? last, CancellationToken cancellation)
     {
-        IPeerSource holders = new HolderSource(hedged, QueueOf(plan, digest), options.Value.PeerStartBudget);
-        var source = plan.Follows ? following.Before(holders, plan, target, digest, isRest: first > 0) : holders;
+        var holders = new HolderSource(hedged, referrals, QueueOf(plan, digest), digest, options.Value.PeerStartBudget, time);
+        IPeerSource source = plan.Follows ? following.Before(holders, plan, target, digest, isRest: first > 0) : holders;
         var reader = new ResumingReader(
             source, new ContentPart(target, digest, first, last), options.Value.StallBudget, metrics, time, loggers.CreateLogger<ResumingReader>(), cancellation);
         return new VerifyingReader(reader, health, metrics, loggers.CreateLogger<VerifyingReader>());

@@ -55,7 +55,7 @@ internal sealed class ScriptedPeer : IAsyncDisposable
                 serving.Add(ServeAsync(await _listener.AcceptTcpClientAsync(_stopping.Token)));
             }
         }
-        catch (OperationCanceledException)
+        catch (Exception) when (_stopping.IsCancellationRequested)
         {
             await Task.WhenAll(serving);
         }
@@ -101,6 +101,9 @@ internal sealed class ScriptedPeer : IAsyncDisposable
         public CancellationToken Stopping => stopping;
 
         public bool IsHead => head.StartsWith("HEAD ", StringComparison.Ordinal);
+
+        /// <summary>Whether the request has this header.</summary>
+        public bool Has(string header) => head.Contains($"\n{header}: ", StringComparison.OrdinalIgnoreCase);
 
         /// <summary>Says how far it has come with content, from which node that comes, and how fast anything has come to it.</summary>
         public Task TellProgressAsync(long bytes, string? source = null, long? fastest = null) => SendRawAsync(

@@ -1,0 +1,119 @@
+using SpegelDapr.Blob.Peers;
+using SpegelDapr.Contracts;
+
+namespace SpegelDapr.Blob.Http;
+
+/// <summary>
+/// What this node sends to peers at once. Each body has some MiB of memory, so there is a bound on all. Long before that a peer does not get content from here
+/// that others are fetching from here already, when one more would only slow those down: it is referred to them, and they pass it on.
+/// </summary>
+internal sealed class PeersFed(TimeProvider time)
+{
+    /// <summary>With two response buffers of a MiB and what is being read, the most bodies stay below 200 MiB.</summary>
+    public const int Most = 64;
+
+    /// <summary>This number of peers get the same content from here in any case, and the second number while it is not known what this node can send.</summary>
+    private const int LeastOfOneContent = 2;
+    private const int LeastWhileUnknown = 4;
+
+    /// <summary>What is smaller is sent before it could be passed on.</summary>
+    private const long LeastBytes = 4 * 1024 * 1024;
+
+    /// <summary>This part of the most that this node has sent lately is all that it can send.</summary>
+    private const double AllOfIt = 0.8;
+
+    /// <summary>Over how long a rate is taken.</summary>
+    private static readonly TimeSpan Window = TimeSpan.FromMilliseconds(500);
+
+    private readonly Lock _lock = new();
+    private readonly List<FedPeer> _fed = [];
+    private readonly FastestRate _fastest = new(time);
+    private long _windowStart = time.GetTimestamp();
+    private long _windowBytes;
+    private double? _rate;
+
+    /// <summary>Begins to send content to a peer; null when it is to be declined.</summary>
+    /// <param name="digest">The content.</param>
+    /// <param name="length">Its length in bytes.</param>
+    /// <param name="peer">The peer; null when it does not say.</param>
+    /// <param name="isReferred">Whether it goes where it is referred to, and can pass the content on itself.</param>
+    public FedPeer? TryBegin(Digest digest, long length, NodeName? peer, bool isReferred)
+    {
+        lock (_lock)
+        {
+            if (_fed.Count >= Most || (isReferred && length >= LeastBytes && IsCrowded(digest)))
+            {
+                return null;
+            }
+
+            var begun = new FedPeer(this, digest, isReferred ? peer : null);
+            _fed.Add(begun);
+            return begun;
+        }
+    }
+
+    /// <summary>The peers that get this content from here and can pass it on, the latest first: those before may be fed by nobody else.</summary>
+    public IReadOnlyList<NodeName> Of(Digest digest)
+    {
+        lock (_lock)
+        {
+            return [.. OfOne(digest).Reverse()];
+        }
+    }
+
+    /// <summary>Takes in that bytes have been sent.</summary>
+    public void Sent(int bytes)
+    {
+        lock (_lock)
+        {
+            _windowBytes += bytes;
+            if (time.GetElapsedTime(_windowStart) is var elapsed && elapsed >= Window)
+            {
+                // Nothing was sent for some time, then these bytes: that is no rate.
+                _rate = elapsed < 2 * Window ? _windowBytes / elapsed.TotalSeconds : null;
+                _fastest.Saw(_rate ?? 0);
+                (_windowStart, _windowBytes) = (time.GetTimestamp(), 0);
+            }
+        }
+    }
+
+    /// <summary>Ends what <see cref="TryBegin"/> began.</summary>
+    public void End(FedPeer peer)
+    {
+        lock (_lock)
+        {
+            _fed.Remove(peer);
+            _rate = _fed.Count == 0 ? null : _rate;
+        }
+    }
+
+    private bool IsCrowded(Digest digest) => OfOne(digest).Count() is var count
+        && count >= (_rate is null ? LeastWhileUnknown : LeastOfOneContent)
+        && (_rate is null || (_rate >= AllOfIt * _fastest.BytesPerSecond && _fed.TrueForAll(peer => peer.IsBehind)));
+
+    private IEnumerable<NodeName> OfOne(Digest digest) => _fed.Where(peer => peer.Digest == digest && peer.Name is not null).Select(peer => peer.Name!.Value);
+}
+
+/// <summary>A peer that is being sent content.</summary>
+internal sealed class FedPeer(PeersFed all, Digest digest, NodeName? name) : IDisposable
+{
+    private volatile bool _isBehind = true;
+
+    public Digest Digest => digest;
+
+    /// <summary>The peer's name, if it can pass the content on.</summary>
+    public NodeName? Name => name;
+
+    /// <summary>Whether there is more for it than it has taken.</summary>
+    public bool IsBehind => _isBehind;
+
+    /// <summary>Takes in that bytes have been sent to it.</summary>
+    public void Sent(int bytes, bool isBehind)
+    {
+        _isBehind = isBehind;
+        all.Sent(bytes);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => all.End(this);
+}
