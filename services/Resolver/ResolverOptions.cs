@@ -30,7 +30,9 @@ public sealed class ResolverOptions : IValidatedOptions
     /// <summary>The most holders that are kept of one key in one zone.</summary>
     public int MaxHoldersPerKey { get; set; } = 64;
 
-    /// <summary>The most nodes that are told to follow the same one while it fetches some content.</summary>
+    /// <summary>
+    /// The most nodes that are told to follow the same one while it fetches some content; twice as many when more than 32 would follow one another.
+    /// </summary>
     public int MaxFollowers { get; set; } = 1;
 
     /// <summary>The resolver's own location.</summary>
