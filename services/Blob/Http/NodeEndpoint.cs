@@ -52,16 +52,18 @@ internal sealed class NodeEndpoint(
             return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
         }
 
-        using var file = await local.OpenAsync(digest, cancellation);
-        var asked = isGet ? ContentResponse.RangeOf(context.Request, digest) : null;
-        var plan = planner.Plan(
-            new PullQuestion(digest, request.Kind, request.Registry, MayFollow: isGet && MayFollow(request.Kind, asked) && file is null && ingests.Has(digest)),
-            file is null ? new PullKnowledge(false, (await holders.FindAsync(digest, cancellation))?.Holders, null) : PullKnowledge.Local);
-        if (file is not null)
+        using (var file = await local.OpenAsync(digest, cancellation))
         {
-            return await sender.SendAsync(context, request, digest, file, toPeer: false);
+            if (file is not null)
+            {
+                return await sender.SendAsync(context, request, digest, file, toPeer: false);
+            }
         }
 
+        var asked = isGet ? ContentResponse.RangeOf(context.Request, digest) : null;
+        var plan = planner.Plan(
+            new PullQuestion(digest, request.Kind, request.Registry, MayFollow: isGet && MayFollow(request.Kind, asked) && ingests.Has(digest)),
+            new PullKnowledge((await holders.FindAsync(digest, cancellation))?.Holders, InFlight: null));
         planner.CarryOut(plan);
         if (plan.HasPeers)
         {
