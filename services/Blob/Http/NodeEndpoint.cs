@@ -141,6 +141,12 @@ internal sealed class NodeEndpoint(
             buffer.AsSpan(0, read).CopyTo(body.GetMemory(read).Span);
             do
             {
+                // Its end is held back until now, so what containerd commits is written after this.
+                if (transfer.IsVerified && ingests.Has(digest))
+                {
+                    local.Received(digest, transfer.Total);
+                }
+
                 await body.SendAsync(read);
                 metrics.Served(read, transfer.Holder.Tier, ContentKind.Blob, toPeer: false, transfer.IsRelayed);
                 read = await transfer.ReadAsync(body.GetMemory(ContentSender.ChunkBytes));

@@ -53,7 +53,16 @@ internal sealed class PeerEndpoint(
             return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
         }
 
-        using (var file = await local.OpenAsync(digest, cancellation))
+        return await TrySendAsync(context, request, digest) is { } outcome ? outcome
+            : isGet && follows ? await RelayAsync(context, request, digest)
+            : await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
+    }
+
+    /// <summary>Answers with what the node has, or that it is still checking that; null when it has nothing to give.</summary>
+    private async Task<RequestOutcome?> TrySendAsync(HttpContext context, MirrorRequest request, Digest digest)
+    {
+        var (file, isChecking) = await local.OpenForPeerAsync(digest, context.RequestAborted);
+        using (file)
         {
             if (file is not null)
             {
@@ -61,9 +70,14 @@ internal sealed class PeerEndpoint(
             }
         }
 
-        return isGet && follows
-            ? await RelayAsync(context, request, digest)
-            : await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
+        if (!isChecking)
+        {
+            return null;
+        }
+
+        context.Response.Headers[SpegelHeaders.Checking] = "1";
+        await OciError.StillChecking.WriteAsync(context.Response);
+        return RequestOutcome.Checking;
     }
 
     /// <summary>
@@ -99,10 +113,7 @@ internal sealed class PeerEndpoint(
             }
         }
 
-        using var file = await local.OpenAsync(digest, cancellation);
-        return file is null
-            ? await ContentSender.MissAsync(context, OciError.Unknown(request.Kind))
-            : await sender.SendAsync(context, request, digest, file, toPeer: true);
+        return await TrySendAsync(context, request, digest) ?? await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
     }
 
     /// <summary>Answers a node that follows this one, or one that follows that, how far this node has come and from whom its bytes come.</summary>

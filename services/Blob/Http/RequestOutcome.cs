@@ -24,6 +24,9 @@ internal enum RequestOutcome
     /// <summary>Answered to a peer how far this node has come.</summary>
     Progress,
 
+    /// <summary>Answered to a peer that this node has it and is still checking it.</summary>
+    Checking,
+
     /// <summary>There is no such content here.</summary>
     Miss,
 

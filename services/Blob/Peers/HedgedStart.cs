@@ -6,7 +6,7 @@ namespace SpegelDapr.Blob.Peers;
 /// <summary>
 /// Finds the first peer that answers: the next is asked as well when one has not answered within the hedge delay, and at once when one
 /// fails. One that is farther than those being asked is not asked only because they are a little slow: it waits until they may count as gone.
-/// The first good answer wins; the others are cancelled.
+/// One that is still checking what it has is asked again when there is no other. The first good answer wins; the others are cancelled.
 /// </summary>
 internal sealed partial class HedgedStart(
     PeerClient peers, Routes routes, PeerHealth health, IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time, ILogger<HedgedStart> logger)
@@ -16,17 +16,30 @@ internal sealed partial class HedgedStart(
     {
         using var losers = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         List<Attempt> running = [];
+        List<Holder> checking = [];
         try
         {
             while (!cancellation.IsCancellationRequested)
             {
                 if (candidates.TryTake(out var holder))
                 {
-                    running.Add(new Attempt(holder, time.GetTimestamp(), peers.AskAsync(holder, request, losers.Token)));
+                    Ask(holder);
                 }
                 else if (running.Count == 0)
                 {
-                    return null;
+                    if (checking.Count == 0)
+                    {
+                        return null;
+                    }
+
+                    await Task.Delay(PeerClient.CheckingInterval, time, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                    if (cancellation.IsCancellationRequested)
+                    {
+                        return null;
+                    }
+
+                    checking.ForEach(Ask);
+                    checking.Clear();
                 }
 
                 if (await FirstDoneAsync(running, HedgeDelay(running, candidates.Next), losers.Token) is not { } done)
@@ -36,9 +49,15 @@ internal sealed partial class HedgedStart(
                 }
 
                 running.Remove(done);
-                if (await AnswerOfAsync(done, request) is { } answer)
+                var (answer, isChecking) = await AnswerOfAsync(done, request);
+                if (answer is not null)
                 {
                     return answer;
+                }
+
+                if (isChecking)
+                {
+                    checking.Add(done.Holder);
                 }
             }
 
@@ -53,7 +72,11 @@ internal sealed partial class HedgedStart(
                 candidates.Return(loser.Holder);
                 _ = AbandonAsync(loser.Answer);
             }
+
+            checking.ForEach(candidates.Return);
         }
+
+        void Ask(Holder holder) => running.Add(new Attempt(holder, time.GetTimestamp(), peers.AskAsync(holder, request, losers.Token)));
     }
 
     /// <summary>How long those being asked are waited for until the next one is asked as well; null when there is no next one.</summary>
@@ -82,7 +105,7 @@ internal sealed partial class HedgedStart(
         return running.First(attempt => attempt.Answer == first);
     }
 
-    private async Task<PeerAnswer?> AnswerOfAsync(Attempt attempt, PeerRequest request)
+    private async Task<(PeerAnswer? Answer, bool IsChecking)> AnswerOfAsync(Attempt attempt, PeerRequest request)
     {
         try
         {
@@ -90,7 +113,12 @@ internal sealed partial class HedgedStart(
             var waited = time.GetElapsedTime(attempt.Started);
             metrics.FirstByte(waited, attempt.Holder.Tier);
             routes.From(attempt.Holder.Node.Location).ObserveFirstByte(waited);
-            return answer;
+            return (answer, false);
+        }
+        catch (PeerException e) when (e.IsChecking)
+        {
+            Log.Checking(logger, attempt.Holder.Node.Name, request.Target);
+            return (null, true);
         }
         catch (PeerException e)
         {
@@ -104,7 +132,7 @@ internal sealed partial class HedgedStart(
             routes.From(attempt.Holder.Node.Location).ObserveFailure(time.GetElapsedTime(attempt.Started));
         }
 
-        return null;
+        return (null, false);
     }
 
     private static async Task AbandonAsync(Task<PeerAnswer> loser)
@@ -125,5 +153,8 @@ internal sealed partial class HedgedStart(
     {
         [LoggerMessage(LogLevel.Information, "Node {Node} does not give {Target}: {Reason}")]
         public static partial void Refused(ILogger logger, NodeName node, string target, string reason);
+
+        [LoggerMessage(LogLevel.Debug, "Node {Node} is still checking {Target}")]
+        public static partial void Checking(ILogger logger, NodeName node, string target);
     }
 }

@@ -16,11 +16,18 @@ internal sealed record PeerRequest(HttpMethod Method, string Target, long? From 
 
 /// <summary>A peer does not give what it was asked for; the message says why, in one line whatever the peer has put into it.</summary>
 internal sealed class PeerException(string message, Exception? inner = null)
-    : Exception(string.Concat(message.Select(letter => char.IsControl(letter) ? '?' : letter)), inner);
+    : Exception(string.Concat(message.Select(letter => char.IsControl(letter) ? '?' : letter)), inner)
+{
+    /// <summary>Whether it has the content and is still checking it: it is neither absent nor silent, and worth asking again.</summary>
+    public bool IsChecking { get; init; }
+}
 
 /// <summary>Speaks to the blob services of other nodes, over plain HTTP/1.1, and trusts no part of their answers.</summary>
 internal sealed class PeerClient : IDisposable
 {
+    /// <summary>After how long a peer is asked again that is still checking what it has.</summary>
+    public static readonly TimeSpan CheckingInterval = TimeSpan.FromMilliseconds(200);
+
     private const int LongestHeadersKiB = 16;
 
     /// <summary>The specification's end-1, which says that the API is there.</summary>
@@ -162,7 +169,10 @@ internal sealed class PeerClient : IDisposable
         var expected = request.From is null ? HttpStatusCode.OK : HttpStatusCode.PartialContent;
         if (response.StatusCode != expected)
         {
-            throw new PeerException($"status {(int)response.StatusCode} instead of {(int)expected}");
+            throw new PeerException($"status {(int)response.StatusCode} instead of {(int)expected}")
+            {
+                IsChecking = response.StatusCode == HttpStatusCode.ServiceUnavailable && response.Headers.Contains(SpegelHeaders.Checking),
+            };
         }
 
         if (response.Content.Headers.ContentEncoding.Count > 0)

@@ -62,6 +62,22 @@ internal sealed partial class Following(
             return null;
         }
 
+        // One that has it meanwhile and is still checking it is a holder, and waited for like one.
+        for (var started = time.GetTimestamp(); ;)
+        {
+            var (answer, isChecking) = await AskOnceAsync(parent, digest, depth, request, cancellation);
+            if (!isChecking || time.GetElapsedTime(started) >= options.Value.PeerStartBudget)
+            {
+                return answer;
+            }
+
+            await Task.Delay(PeerClient.CheckingInterval, time, cancellation);
+        }
+    }
+
+    private async Task<(PeerAnswer? Answer, bool IsChecking)> AskOnceAsync(
+        NodeIdentity parent, Digest digest, int depth, PeerRequest request, CancellationToken cancellation)
+    {
         // To connect, and to wait for the download to appear there: each has the same budget.
         using var budget = new CancellationTokenSource(2 * options.Value.PeerConnectBudget, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
@@ -69,7 +85,11 @@ internal sealed partial class Following(
         {
             var answer = await peers.AskAsync(new Holder(parent, Tier.SameZone), request with { Follow = true }, either.Token);
             answer.Patience = feeds.Patience(depth);
-            return answer;
+            return (answer, false);
+        }
+        catch (PeerException e) when (e.IsChecking)
+        {
+            return (null, true);
         }
         catch (PeerException e)
         {
@@ -85,7 +105,7 @@ internal sealed partial class Following(
             await NoteIfDeadAsync(parent, cancellation);
         }
 
-        return null;
+        return (null, false);
     }
 
     /// <summary>A node may be busy, or hash what it has; one that does not even answer that it is there is not asked for the next layer.</summary>
