@@ -21,6 +21,7 @@ internal sealed class NodeEndpoint(
     ReferrersAnswer referrers,
     UpstreamWatch upstream,
     ContentSender sender,
+    StrangerShares strangers,
     TransferSlots slots,
     BlobMetrics metrics)
 {
@@ -46,7 +47,8 @@ internal sealed class NodeEndpoint(
 
         var isGet = HttpMethods.IsGet(context.Request.Method);
         var isSent = isGet && request.Kind == ContentKind.Blob;
-        using var slot = isSent ? await slots.TryTakeAsync(forPeer: false, cancellation) : null;
+        using var share = isSent ? strangers.TryTake(context.Connection.RemoteIpAddress) : null;
+        using var slot = share is not null ? await slots.TryTakeAsync(forPeer: false, cancellation) : null;
         if (isSent && slot is null)
         {
             return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));

@@ -9,7 +9,8 @@ internal sealed class TransferSlots(TimeProvider time) : IDisposable
     /// <summary>With two response buffers of a MiB and what is being read, both together stay below 300 MiB.</summary>
     public const int ForPeers = 64;
 
-    private const int ForOthers = 32;
+    /// <summary>Strangers get a part of these: <see cref="StrangerShares"/>.</summary>
+    public const int ForOthers = 32;
 
     /// <summary>Places become free often; a peer asks another holder as well meanwhile.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
