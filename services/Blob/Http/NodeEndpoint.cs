@@ -95,11 +95,23 @@ internal sealed class NodeEndpoint(
     /// <summary>Whether a request may be one of a containerd that downloads: a range that ends is never one.</summary>
     private static bool MayFollow(ContentKind kind, ByteRange? asked) => kind == ContentKind.Manifest || asked?.Last is null;
 
-    private async Task<Tier?> SendManifestAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan) =>
-        await peers.ReadAllAsync(plan, request.PeerTarget(digest), digest, OciManifest.MaxBytes, context.RequestAborted) is var (bytes, holder, isRelayed)
-        && await sender.TrySendManifestAsync(context, request, digest, bytes, holder.Tier, holder.Node.Name, toPeer: false, isRelayed)
-            ? holder.Tier
-            : null;
+    private async Task<Tier?> SendManifestAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan)
+    {
+        IDisposable? place = null;
+        try
+        {
+            return await peers.ReadAllAsync(plan, request.PeerTarget(digest), digest, HasPlaceAsync, context.RequestAborted) is var (bytes, holder, isRelayed)
+                && await sender.TrySendManifestAsync(context, request, digest, bytes, holder.Tier, holder.Node.Name, toPeer: false, isRelayed)
+                    ? holder.Tier
+                    : null;
+        }
+        finally
+        {
+            place?.Dispose();
+        }
+
+        async Task<bool> HasPlaceAsync(long length) => (place = await sender.TryTakeForManifestAsync(context, length, toPeer: false)) is not null;
+    }
 
     private async Task<Tier?> SendHeadAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan)
     {

@@ -12,16 +12,38 @@ internal sealed class TransferSlots(TimeProvider time) : IDisposable
     /// <summary>Strangers get a part of these: <see cref="StrangerShares"/>.</summary>
     public const int ForOthers = 32;
 
+    /// <summary>A manifest up to this size needs no place. Hardly any is larger.</summary>
+    public const int SmallManifestBytes = 64 * 1024;
+
+    /// <summary>A manifest is in memory whole, up to 4 MiB, and half of that again waits for the client: all places together take 24 MiB.</summary>
+    public const int ForManifestsOfEach = 2;
+
     /// <summary>Places become free often; a peer asks another holder as well meanwhile.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
     private readonly SemaphoreSlim _peers = new(ForPeers);
     private readonly SemaphoreSlim _others = new(ForOthers);
+    private readonly SemaphoreSlim _nodesManifests = new(ForManifestsOfEach);
+    private readonly SemaphoreSlim _othersManifests = new(ForManifestsOfEach);
 
     /// <summary>Takes a place, which is free again when what is returned is disposed of; null when there is none.</summary>
-    public async Task<IDisposable?> TryTakeAsync(bool forPeer, CancellationToken cancellation)
+    public Task<IDisposable?> TryTakeAsync(bool forPeer, CancellationToken cancellation) => TryTakeAsync(forPeer ? _peers : _others, cancellation);
+
+    /// <summary>The same for a manifest of this length. It is held until all of it has been taken from this service.</summary>
+    public Task<IDisposable?> TryTakeForManifestAsync(long bytes, bool forNode, CancellationToken cancellation) =>
+        bytes <= SmallManifestBytes ? Task.FromResult<IDisposable?>(new Slot(null)) : TryTakeAsync(forNode ? _nodesManifests : _othersManifests, cancellation);
+
+    /// <inheritdoc/>
+    public void Dispose()
     {
-        var places = forPeer ? _peers : _others;
+        _peers.Dispose();
+        _others.Dispose();
+        _nodesManifests.Dispose();
+        _othersManifests.Dispose();
+    }
+
+    private async Task<IDisposable?> TryTakeAsync(SemaphoreSlim places, CancellationToken cancellation)
+    {
         if (places.Wait(0, CancellationToken.None))
         {
             return new Slot(places);
@@ -40,15 +62,8 @@ internal sealed class TransferSlots(TimeProvider time) : IDisposable
         }
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    private sealed class Slot(SemaphoreSlim? places) : IDisposable
     {
-        _peers.Dispose();
-        _others.Dispose();
-    }
-
-    private sealed class Slot(SemaphoreSlim places) : IDisposable
-    {
-        public void Dispose() => places.Release();
+        public void Dispose() => places?.Release();
     }
 }

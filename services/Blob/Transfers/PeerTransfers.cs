@@ -26,25 +26,30 @@ internal sealed class PeerTransfers(
         return new VerifyingReader(reader, health, metrics, loggers.CreateLogger<VerifyingReader>());
     }
 
-    /// <summary>Content whole, and thus verified; null when no peer gives it, or it is longer than <paramref name="mostBytes"/>.</summary>
-    public async Task<ReceivedContent?> ReadAllAsync(PullPlan plan, string target, Digest digest, int mostBytes, CancellationToken cancellation)
+    /// <summary>
+    /// Content whole, and thus verified; null when no peer gives it, or when <paramref name="hasPlace"/> says of its length in bytes that there is no place for it.
+    /// </summary>
+    public async Task<ReceivedContent?> ReadAllAsync(
+        PullPlan plan, string target, Digest digest, Func<long, Task<bool>> hasPlace, CancellationToken cancellation)
     {
         using var transfer = Open(plan, target, digest, 0, null, cancellation);
         var buffer = ArrayPool<byte>.Shared.Rent(VerifyingReader.HeldBackBytes);
-        using var content = new MemoryStream();
         try
         {
-            while (await transfer.ReadAsync(buffer) is var read and > 0)
+            var read = await transfer.ReadAsync(buffer);
+            if (!await hasPlace(transfer.Total))
             {
-                if (transfer.Total > mostBytes)
-                {
-                    return null;
-                }
-
-                content.Write(buffer, 0, read);
+                return null;
             }
 
-            return new ReceivedContent(content.ToArray(), transfer.Holder, transfer.IsRelayed);
+            var content = new byte[transfer.Total];
+            for (var length = 0; read > 0; read = await transfer.ReadAsync(buffer))
+            {
+                buffer.AsSpan(0, read).CopyTo(content.AsSpan(length));
+                length += read;
+            }
+
+            return new ReceivedContent(content, transfer.Holder, transfer.IsRelayed);
         }
         catch (Exception e) when (e is PeersExhaustedException or CorruptContentException)
         {
