@@ -73,6 +73,8 @@ public static class BlobService
         builder.Services.AddSingleton<PullPlanner>();
         builder.Services.AddSingleton<UpstreamWatch>();
         builder.Services.AddHostedService(services => services.GetRequiredService<UpstreamWatch>());
+        builder.Services.AddSingleton<OwnAddresses>();
+        builder.Services.AddSingleton<StrangerShares>();
         builder.Services.AddSingleton<PeerGuard>();
         builder.Services.AddSingleton<ExplainEndpoint>();
         builder.Services.AddSingleton<TransferSlots>();

@@ -70,6 +70,11 @@ public static class SpegelHeaders
     /// <summary>Beside <see cref="Progress"/>: the most bytes a second that have come to the node lately from another one; without it, nothing has.</summary>
     public const string Fastest = "Spegel-Dapr-Fastest";
 
+    /// <summary>
+    /// On the answer 503 to a request with <see cref="Peer"/>: the node has the content and is still checking it, so it is worth asking again. Its value is <c>1</c>.
+    /// </summary>
+    public const string Checking = "Spegel-Dapr-Checking";
+
     /// <summary>On an answer: its bytes come from a node that was still downloading them. Its value is <c>1</c>.</summary>
     public const string Relayed = "Spegel-Dapr-Relayed";
 

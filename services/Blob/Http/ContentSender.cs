@@ -8,10 +8,20 @@ using SpegelDapr.ServiceDefaults;
 namespace SpegelDapr.Blob.Http;
 
 /// <summary>Sends content: to the node's own containerd and to peers, from this node and from others.</summary>
-internal sealed class ContentSender(Prefetch prefetch, IOptions<NodeOptions> node, BlobMetrics metrics, TimeProvider time, IHostApplicationLifetime lifetime)
+internal sealed class ContentSender(
+    Prefetch prefetch,
+    OwnAddresses own,
+    TransferSlots slots,
+    IOptions<NodeOptions> node,
+    BlobMetrics metrics,
+    TimeProvider time,
+    IHostApplicationLifetime lifetime)
 {
     /// <summary>How much is read and sent at once. Measured on two cores: a quarter of it costs a fourth of the throughput through a peer.</summary>
     public const int ChunkBytes = VerifyingReader.HeldBackBytes;
+
+    /// <summary>So much of a manifest is sent at once, so that what the client does not read waits in one copy and not in two.</summary>
+    private const int ManifestChunkBytes = TransferSlots.SmallManifestBytes;
 
     private readonly NodeName _node = node.Value.Identity.Name;
 
@@ -39,10 +49,17 @@ internal sealed class ContentSender(Prefetch prefetch, IOptions<NodeOptions> nod
             return RequestOutcome.Local;
         }
 
-        return file.Length <= OciManifest.MaxBytes && await TrySendManifestAsync(context, request, digest, file.ReadAll(), Tier.Local, _node, toPeer, isRelayed: false)
+        using var place = await TryTakeForManifestAsync(context, file.Length, toPeer);
+        return place is not null && await TrySendManifestAsync(context, request, digest, file.ReadAll(), Tier.Local, _node, toPeer, isRelayed: false)
             ? RequestOutcome.Local
             : await MissAsync(context, OciError.Unknown(request.Kind));
     }
+
+    /// <summary>A place for a manifest of this length, to be held while its bytes are in memory; null when there is none, or when it is too long for one.</summary>
+    public Task<IDisposable?> TryTakeForManifestAsync(HttpContext context, long bytes, bool toPeer) =>
+        bytes > OciManifest.MaxBytes
+            ? Task.FromResult<IDisposable?>(null)
+            : slots.TryTakeForManifestAsync(bytes, forNode: !toPeer && own.Contains(context.Connection.RemoteIpAddress), context.RequestAborted);
 
     /// <summary>Sends a manifest, whose bytes match its digest, and prepares for what it refers to; false when they are no manifest.</summary>
     public async Task<bool> TrySendManifestAsync(
@@ -65,7 +82,14 @@ internal sealed class ContentSender(Prefetch prefetch, IOptions<NodeOptions> nod
         var response = new ContentResponse(digest, mediaType, bytes.Length, tier, holder, isRelayed);
         if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
         {
-            await context.Response.Body.WriteAsync(bytes.AsMemory((int)offset, (int)count), context.RequestAborted);
+            using var body = BodyOf(context);
+            for (var (sent, chunk) = (0, 0); sent < count; sent += chunk)
+            {
+                chunk = (int)Math.Min(ManifestChunkBytes, count - sent);
+                bytes.AsSpan((int)offset + sent, chunk).CopyTo(body.GetMemory(chunk).Span);
+                await body.SendAsync(chunk);
+            }
+
             metrics.Served(count, tier, ContentKind.Manifest, toPeer, isRelayed);
         }
 

@@ -50,25 +50,28 @@ internal sealed class ExplainEndpoint(
         if ((key.Digest ?? named?.Digest) is not { } digest)
         {
             var reason = named is null ? "no resolver answers" : "nobody in reach knows the tag";
-            return Explain(key, null, new PullPlan([new PlannedSource(SourceKind.Upstream, Tier.Upstream, reason)], [], 0, registry ?? ""), []);
+            return Explain(key, null, isLocal: false, new PullPlan([new PlannedSource(SourceKind.Upstream, Tier.Upstream, reason)], [], 0, registry ?? ""), []);
         }
 
         var resolved = key.IsTag ? await holders.FindAsync(digest, cancellation) : named;
         var inFlight = (await resolver.FindInFlightAsync(digest, cancellation))?.Nodes ?? [];
         var complete = (resolved?.Holders ?? []).Select(holder => holder.Node.Name).Append(_node.Name);
         var others = inFlight.Where(other => !other.IsComplete).Select(other => other.Node).Except(complete).ToList();
-        var plan = planner.Plan(new PullQuestion(digest, kind, registry, MayFollow: true), new PullKnowledge(local.Has(digest), resolved?.Holders, others));
-        return Explain(key, digest, plan, inFlight);
+        var plan = planner.Plan(new PullQuestion(digest, kind, registry, MayFollow: true), new PullKnowledge(resolved?.Holders, others));
+
+        // As a pull does: a copy that does not match is none.
+        using var file = await local.OpenAsync(digest, cancellation);
+        return Explain(key, digest, isLocal: file is not null, plan, inFlight);
     }
 
-    private Explanation Explain(ContentKey key, Digest? digest, PullPlan plan, IReadOnlyList<InFlightNode> inFlight) => new(
+    private Explanation Explain(ContentKey key, Digest? digest, bool isLocal, PullPlan plan, IReadOnlyList<InFlightNode> inFlight) => new(
         key,
         _node.Name,
         _node.Location,
         zones.Value.Mode,
         zones.Value.Boundary,
-        plan.Sources[0].Tier,
-        plan.Sources[0].Reason,
+        isLocal ? Tier.Local : plan.Sources[0].Tier,
+        isLocal ? "the node has it" : plan.Sources[0].Reason,
         plan.Bytes,
         [.. plan.Candidates.Select(candidate => Explain(candidate, plan.Bytes))],
         new ExplainedUpstream(Explain(routes.FromUpstream(plan.Registry), Tier.Upstream, plan.Bytes), plan.Registry.Length == 0 ? null : plan.Registry),

@@ -21,6 +21,7 @@ internal sealed class NodeEndpoint(
     ReferrersAnswer referrers,
     UpstreamWatch upstream,
     ContentSender sender,
+    StrangerShares strangers,
     TransferSlots slots,
     BlobMetrics metrics)
 {
@@ -46,22 +47,25 @@ internal sealed class NodeEndpoint(
 
         var isGet = HttpMethods.IsGet(context.Request.Method);
         var isSent = isGet && request.Kind == ContentKind.Blob;
-        using var slot = isSent ? await slots.TryTakeAsync(cancellation) : null;
+        using var share = isSent ? strangers.TryTake(context.Connection.RemoteIpAddress) : null;
+        using var slot = share is not null ? await slots.TryTakeAsync(cancellation) : null;
         if (isSent && slot is null)
         {
             return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
         }
 
-        using var file = await local.OpenAsync(digest, cancellation);
-        var asked = isGet ? ContentResponse.RangeOf(context.Request, digest) : null;
-        var plan = planner.Plan(
-            new PullQuestion(digest, request.Kind, request.Registry, MayFollow: isGet && MayFollow(request.Kind, asked) && file is null && ingests.Has(digest)),
-            file is null ? new PullKnowledge(false, (await holders.FindAsync(digest, cancellation))?.Holders, null) : PullKnowledge.Local);
-        if (file is not null)
+        using (var file = await local.OpenAsync(digest, cancellation))
         {
-            return await sender.SendAsync(context, request, digest, file, toPeer: false);
+            if (file is not null)
+            {
+                return await sender.SendAsync(context, request, digest, file, toPeer: false);
+            }
         }
 
+        var asked = isGet ? ContentResponse.RangeOf(context.Request, digest) : null;
+        var plan = planner.Plan(
+            new PullQuestion(digest, request.Kind, request.Registry, MayFollow: isGet && MayFollow(request.Kind, asked) && ingests.Has(digest)),
+            new PullKnowledge((await holders.FindAsync(digest, cancellation))?.Holders, InFlight: null));
         planner.CarryOut(plan);
         if (plan.HasPeers)
         {
@@ -91,11 +95,23 @@ internal sealed class NodeEndpoint(
     /// <summary>Whether a request may be one of a containerd that downloads: a range that ends is never one.</summary>
     private static bool MayFollow(ContentKind kind, ByteRange? asked) => kind == ContentKind.Manifest || asked?.Last is null;
 
-    private async Task<Tier?> SendManifestAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan) =>
-        await peers.ReadAllAsync(plan, request.PeerTarget(digest), digest, OciManifest.MaxBytes, context.RequestAborted) is var (bytes, holder, isRelayed)
-        && await sender.TrySendManifestAsync(context, request, digest, bytes, holder.Tier, holder.Node.Name, toPeer: false, isRelayed)
-            ? holder.Tier
-            : null;
+    private async Task<Tier?> SendManifestAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan)
+    {
+        IDisposable? place = null;
+        try
+        {
+            return await peers.ReadAllAsync(plan, request.PeerTarget(digest), digest, HasPlaceAsync, context.RequestAborted) is var (bytes, holder, isRelayed)
+                && await sender.TrySendManifestAsync(context, request, digest, bytes, holder.Tier, holder.Node.Name, toPeer: false, isRelayed)
+                    ? holder.Tier
+                    : null;
+        }
+        finally
+        {
+            place?.Dispose();
+        }
+
+        async Task<bool> HasPlaceAsync(long length) => (place = await sender.TryTakeForManifestAsync(context, length, toPeer: false)) is not null;
+    }
 
     private async Task<Tier?> SendHeadAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan)
     {
@@ -139,6 +155,12 @@ internal sealed class NodeEndpoint(
             buffer.AsSpan(0, read).CopyTo(body.GetMemory(read).Span);
             do
             {
+                // Its end is held back until now, so what containerd commits is written after this.
+                if (transfer.IsVerified && ingests.Has(digest))
+                {
+                    local.Received(digest, transfer.Total);
+                }
+
                 await body.SendAsync(read);
                 metrics.Served(read, transfer.Holder.Tier, ContentKind.Blob, toPeer: false, transfer.IsRelayed);
                 read = await transfer.ReadAsync(body.GetMemory(ContentSender.ChunkBytes));

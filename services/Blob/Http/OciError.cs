@@ -49,6 +49,9 @@ internal sealed record OciError(int Status, string Code, string Message)
         ? new(StatusCodes.Status404NotFound, "MANIFEST_UNKNOWN", "No node in reach holds this manifest.")
         : new(StatusCodes.Status404NotFound, "BLOB_UNKNOWN", "No node in reach holds this blob.");
 
+    public static OciError StillChecking { get; } = new(
+        StatusCodes.Status503ServiceUnavailable, "BLOB_UNKNOWN", "This node has the blob and is still checking it; ask again in a moment.");
+
     public static OciError OutsideBoundary { get; } = new(
         StatusCodes.Status403Forbidden, "DENIED", "This node serves only nodes inside its boundary.");
 

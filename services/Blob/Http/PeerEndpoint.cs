@@ -49,7 +49,16 @@ internal sealed class PeerEndpoint(
             return await TellProgressAsync(context, request, digest);
         }
 
-        using (var file = await local.OpenAsync(digest, cancellation))
+        return await TrySendAsync(context, request, digest) is { } outcome ? outcome
+            : isGet && follows ? await RelayAsync(context, request, digest)
+            : await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
+    }
+
+    /// <summary>Answers with what the node has, or that it is still checking that; null when it has nothing to give.</summary>
+    private async Task<RequestOutcome?> TrySendAsync(HttpContext context, MirrorRequest request, Digest digest)
+    {
+        var (file, isChecking) = await local.OpenForPeerAsync(digest, context.RequestAborted);
+        using (file)
         {
             if (file is not null)
             {
@@ -57,9 +66,14 @@ internal sealed class PeerEndpoint(
             }
         }
 
-        return isGet && follows
-            ? await RelayAsync(context, request, digest)
-            : await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
+        if (!isChecking)
+        {
+            return null;
+        }
+
+        context.Response.Headers[SpegelHeaders.Checking] = "1";
+        await OciError.StillChecking.WriteAsync(context.Response);
+        return RequestOutcome.Checking;
     }
 
     private async Task<RequestOutcome> SendAsync(HttpContext context, MirrorRequest request, Digest digest, LocalFile file)
@@ -130,10 +144,7 @@ internal sealed class PeerEndpoint(
             }
         }
 
-        using var file = await local.OpenAsync(digest, cancellation);
-        return file is null
-            ? await ContentSender.MissAsync(context, OciError.Unknown(request.Kind))
-            : await SendAsync(context, request, digest, file);
+        return await TrySendAsync(context, request, digest) ?? await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
     }
 
     private static async Task<RequestOutcome> DeclineAsync(HttpContext context, IEnumerable<NodeName> referrals)

@@ -1,4 +1,3 @@
-using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using System.Net;
 using Microsoft.Extensions.Caching.Memory;
@@ -16,6 +15,7 @@ namespace SpegelDapr.Blob.Http;
 /// </summary>
 internal sealed partial class PeerGuard(
     ResolverClient resolver,
+    OwnAddresses own,
     IOptions<ZoneOptions> zones,
     IOptions<NodeOptions> node,
     IOptions<BlobOptions> options,
@@ -33,9 +33,7 @@ internal sealed partial class PeerGuard(
     private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
     private readonly bool _isOpen = zones.Value.ParsedMode != ZoneMode.Isolated;
     private readonly Location _here = node.Value.Location;
-    private readonly IPNetwork[] _clients = [.. options.Value.ClientNetworks()];
     private readonly LogThrottle _throttle = new(time);
-    private readonly HashSet<IPAddress> _own = [.. OwnAddresses()];
 
     /// <summary>Passes a request on, or refuses it.</summary>
     public async Task HandleAsync(HttpContext context, RequestDelegate next)
@@ -59,10 +57,10 @@ internal sealed partial class PeerGuard(
             return false;
         }
 
-        var address = Plain(remote);
+        var address = OwnAddresses.Plain(remote);
         var claim = context.Request.Headers[SpegelHeaders.Peer];
         var admits = claim.Count == 0
-            ? IsOwn(address)
+            ? own.Contains(address)
             : PeerClaim.TryParse(claim, out var peer) && await IsPeerAsync(peer, address, context.RequestAborted);
         if (!admits && _throttle.IsOpen())
         {
@@ -74,9 +72,6 @@ internal sealed partial class PeerGuard(
 
     /// <inheritdoc/>
     public void Dispose() => _known.Dispose();
-
-    private bool IsOwn(IPAddress address) =>
-        IPAddress.IsLoopback(address) || _own.Contains(address) || Array.Exists(_clients, network => network.Contains(address));
 
     private async ValueTask<bool> IsPeerAsync(PeerClaim peer, IPAddress address, CancellationToken cancellation)
     {
@@ -109,7 +104,7 @@ internal sealed partial class PeerGuard(
         try
         {
             var addresses = Dns.GetHostAddressesAsync(blob.Uri.IdnHost.Trim('[', ']'), cancellation);
-            return (await addresses.WaitAsync(options.Value.ResolveBudget, time, cancellation)).Select(Plain).Contains(address);
+            return (await addresses.WaitAsync(options.Value.ResolveBudget, time, cancellation)).Select(OwnAddresses.Plain).Contains(address);
         }
         catch (Exception e) when (e is SocketException or TimeoutException)
         {
@@ -117,14 +112,6 @@ internal sealed partial class PeerGuard(
             return false;
         }
     }
-
-    /// <summary>An IPv4 address as such: a listener for both families gets <c>::ffff:10.0.0.1</c> for it.</summary>
-    private static IPAddress Plain(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
-
-    private static IEnumerable<IPAddress> OwnAddresses() =>
-        from card in NetworkInterface.GetAllNetworkInterfaces()
-        from address in card.GetIPProperties().UnicastAddresses
-        select address.Address;
 
     private static partial class Log
     {

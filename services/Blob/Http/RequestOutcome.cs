@@ -27,6 +27,9 @@ internal enum RequestOutcome
     /// <summary>Not answered to a peer, which is to ask another one.</summary>
     Declined,
 
+    /// <summary>Answered to a peer that this node has it and is still checking it.</summary>
+    Checking,
+
     /// <summary>There is no such content here.</summary>
     Miss,
 

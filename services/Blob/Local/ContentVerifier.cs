@@ -24,11 +24,23 @@ internal sealed partial class ContentVerifier(
     private const int BufferBytes = 256 * 1024;
     private const int MostRemembered = 100_000;
 
+    /// <summary>How long another node waits to hear that large content is still being checked: less than until it asks the next one as well.</summary>
+    private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>How long containerd may take to commit what it has received: it waits until the disk has all of it (content/local/writer.go).</summary>
+    private static readonly TimeSpan CommitBudget = TimeSpan.FromMinutes(1);
+
+    private static readonly TimeSpan CommitInterval = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>By how much the time of a file may be behind the clock: the kernel takes it from its last tick.</summary>
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(10);
+
     private readonly MemoryCache _outcomes = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
     private readonly ConcurrentDictionary<(Digest, FileIdentity), Lazy<Task<bool>>> _runs = new();
     private readonly SemaphoreSlim _runsAtOnce = new(Environment.ProcessorCount);
     private readonly ConcurrentDictionary<Digest, bool> _ahead = new();
     private readonly SemaphoreSlim _aheadAtOnce = new(1);
+    private readonly ConcurrentDictionary<Digest, Received> _received = new();
 
     /// <summary>
     /// Whether the file's bytes match the digest; <paramref name="open"/> opens it once more for a run of its own. False as well when
@@ -36,19 +48,55 @@ internal sealed partial class ContentVerifier(
     /// </summary>
     public async Task<bool> MatchesAsync(Digest digest, FileIdentity identity, Func<LocalFile?> open, CancellationToken cancellation)
     {
-        if (Recall(digest, identity) is { } known)
+        if (await MatchesAsync(digest, identity, open, options.Value.PeerStartBudget, cancellation) is { } matches)
         {
-            return known;
+            return matches;
+        }
+
+        Log.Late(logger, digest);
+        return false;
+    }
+
+    /// <summary>
+    /// The same for another node, which may ask others meanwhile: null at once when large content is still being checked, and when small content is for longer
+    /// than <see cref="BlobOptions.PeerStartBudget"/>.
+    /// </summary>
+    public Task<bool?> MatchesForPeerAsync(Digest digest, FileIdentity identity, Func<LocalFile?> open, CancellationToken cancellation) =>
+        MatchesAsync(digest, identity, open, identity.Length <= SmallBytes ? options.Value.PeerStartBudget : Moment, cancellation);
+
+    /// <summary>
+    /// Takes what the node's containerd now commits for checked: this many bytes have been given to it just now, and they matched. That is a file which is
+    /// first seen within a minute, has that length and was written since. One that was there before may have other bytes, and so may one that is written
+    /// later, or again.
+    /// </summary>
+    public async Task ReceivedAsync(Digest digest, long length, Func<FileIdentity?> identify)
+    {
+        var received = new Received(length, time.GetUtcNow().UtcDateTime - Tick, time.GetTimestamp());
+        if (!_received.TryAdd(digest, received))
+        {
+            return;
         }
 
         try
         {
-            return await StartRun(digest, identity, open, isAhead: false).WaitAsync(options.Value.PeerStartBudget, time, cancellation);
+            while (time.GetElapsedTime(received.Known) < CommitBudget)
+            {
+                if (identify() is { } file)
+                {
+                    Recall(digest, file);
+                    return;
+                }
+
+                await Task.Delay(CommitInterval, time, lifetime.ApplicationStopping);
+            }
         }
-        catch (TimeoutException)
+        catch (OperationCanceledException)
         {
-            Log.Late(logger, digest);
-            return false;
+            // The service stops.
+        }
+        finally
+        {
+            _received.TryRemove(digest, out _);
         }
     }
 
@@ -97,10 +145,41 @@ internal sealed partial class ContentVerifier(
         _aheadAtOnce.Dispose();
     }
 
-    private bool? Recall(Digest digest, FileIdentity identity) =>
-        _outcomes.TryGetValue(digest, out Outcome? outcome) && outcome!.Identity == identity && time.GetElapsedTime(outcome.Known) < Holds
-            ? outcome.Matches
-            : null;
+    private async Task<bool?> MatchesAsync(
+        Digest digest, FileIdentity identity, Func<LocalFile?> open, TimeSpan patience, CancellationToken cancellation)
+    {
+        if (Recall(digest, identity) is { } known)
+        {
+            return known;
+        }
+
+        try
+        {
+            return await StartRun(digest, identity, open, isAhead: false).WaitAsync(patience, time, cancellation);
+        }
+        catch (TimeoutException)
+        {
+            return null;
+        }
+    }
+
+    private bool? Recall(Digest digest, FileIdentity identity)
+    {
+        if (_outcomes.TryGetValue(digest, out Outcome? outcome) && outcome!.Identity == identity && time.GetElapsedTime(outcome.Known) < Holds)
+        {
+            return outcome.Matches;
+        }
+
+        if (_received.TryGetValue(digest, out var received) && received.Fits(identity))
+        {
+            Remember(digest, new Outcome(identity, Matches: true, received.Known));
+            return true;
+        }
+
+        return null;
+    }
+
+    private void Remember(Digest digest, Outcome outcome) => _outcomes.Set(digest, outcome, new MemoryCacheEntryOptions { Size = 1 });
 
     private Task<bool> StartRun(Digest digest, FileIdentity identity, Func<LocalFile?> open, bool isAhead) =>
         _runs.GetOrAdd(
@@ -161,7 +240,7 @@ internal sealed partial class ContentVerifier(
         }
 
         var matches = Hash(file, digest, lifetime.ApplicationStopping) == digest;
-        _outcomes.Set(digest, new Outcome(identity, matches, time.GetTimestamp()), new MemoryCacheEntryOptions { Size = 1 });
+        Remember(digest, new Outcome(identity, matches, time.GetTimestamp()));
         if (!matches)
         {
             metrics.Corrupt("local");
@@ -197,6 +276,11 @@ internal sealed partial class ContentVerifier(
     }
 
     private sealed record Outcome(FileIdentity Identity, bool Matches, long Known);
+
+    private sealed record Received(long Length, DateTime Earliest, long Known)
+    {
+        public bool Fits(FileIdentity file) => file.Length == Length && file.Written >= Earliest;
+    }
 
     private static partial class Log
     {

@@ -27,25 +27,15 @@ internal sealed partial class LocalContent(IOptions<BlobOptions> options, Conten
     /// before this returns: a client that received a corrupt byte cannot repair it (containerd continues with a Range after what it has,
     /// and then refuses the whole), so none may leave the node.
     /// </summary>
-    public async Task<LocalFile?> OpenAsync(Digest digest, CancellationToken cancellation)
-    {
-        var file = TryOpen(digest);
-        try
-        {
-            if (file is null || !await verifier.MatchesAsync(digest, file.Identity, () => TryOpen(digest), cancellation))
-            {
-                return null;
-            }
+    public async Task<LocalFile?> OpenAsync(Digest digest, CancellationToken cancellation) =>
+        (await OpenAsync(digest, async file => await verifier.MatchesAsync(digest, file, () => TryOpen(digest), cancellation))).File;
 
-            var verified = file;
-            file = null;
-            return verified;
-        }
-        finally
-        {
-            file?.Dispose();
-        }
-    }
+    /// <summary>The same for another node, which does not wait for a long check but is told of it.</summary>
+    public Task<(LocalFile? File, bool IsChecking)> OpenForPeerAsync(Digest digest, CancellationToken cancellation) =>
+        OpenAsync(digest, file => verifier.MatchesForPeerAsync(digest, file, () => TryOpen(digest), cancellation));
+
+    /// <summary>Is told that content has just come whole, and matched, which the node's containerd is about to commit.</summary>
+    public void Received(Digest digest, long length) => _ = verifier.ReceivedAsync(digest, length, () => Identify(digest));
 
     /// <summary>Hashes content in the background that may be asked for soon, where it is present.</summary>
     public void VerifyAhead(Digest digest)
@@ -76,6 +66,27 @@ internal sealed partial class LocalContent(IOptions<BlobOptions> options, Conten
 
     /// <summary>Opens content without a look at its bytes, which must not leave the node then; null when it is absent or cannot be read.</summary>
     public LocalFile? OpenUnverified(Digest digest) => TryOpen(digest);
+
+    private async Task<(LocalFile? File, bool IsChecking)> OpenAsync(Digest digest, Func<FileIdentity, Task<bool?>> matches)
+    {
+        var file = TryOpen(digest);
+        try
+        {
+            if (file is null)
+            {
+                return (null, false);
+            }
+
+            var outcome = await matches(file.Identity);
+            var verified = outcome is true ? file : null;
+            file = verified is null ? file : null;
+            return (verified, outcome is null);
+        }
+        finally
+        {
+            file?.Dispose();
+        }
+    }
 
     private IEnumerable<string> Algorithms() => Directory.Exists(_blobs) ? Directory.EnumerateDirectories(_blobs) : [];
 

@@ -19,16 +19,23 @@ internal sealed record PeerRequest(HttpMethod Method, string Target, long? From 
 internal class PeerException(string message, Exception? inner = null)
     : Exception(string.Concat(message.Select(letter => char.IsControl(letter) ? '?' : letter)), inner);
 
-/// <summary>A peer that is well does not give the content to this node now.</summary>
+/// <summary>A peer that is well does not give the content to this node now. It is neither absent nor silent, and worth asking again.</summary>
+/// <param name="isChecking">Whether that is because it is still checking what it has.</param>
 /// <param name="referrals">Nodes of its zone that are fetching the same from it.</param>
-internal sealed class PeerDeclinedException(IReadOnlyList<NodeName> referrals) : PeerException("it declines")
+internal sealed class PeerDeclinedException(bool isChecking, IReadOnlyList<NodeName> referrals)
+    : PeerException(isChecking ? "it is still checking it" : "it is busy, or is fed by this node")
 {
+    public bool IsChecking => isChecking;
+
     public IReadOnlyList<NodeName> Referrals => referrals;
 }
 
 /// <summary>Speaks to the blob services of other nodes, over plain HTTP/1.1, and trusts no part of their answers.</summary>
 internal sealed class PeerClient : IDisposable
 {
+    /// <summary>After how long a peer is asked again that has declined.</summary>
+    public static readonly TimeSpan DeclinedPause = TimeSpan.FromMilliseconds(200);
+
     private const int LongestHeadersKiB = 16;
 
     /// <summary>The specification's end-1, which says that the API is there.</summary>
@@ -173,9 +180,10 @@ internal sealed class PeerClient : IDisposable
     private static (long Offset, long Length, long Total) PartOf(PeerRequest request, HttpResponseMessage response)
     {
         var expected = request.From is null ? HttpStatusCode.OK : HttpStatusCode.PartialContent;
-        if (response.StatusCode == HttpStatusCode.ServiceUnavailable && response.Headers.Contains(SpegelHeaders.Declined))
+        var isChecking = response.Headers.Contains(SpegelHeaders.Checking);
+        if (response.StatusCode == HttpStatusCode.ServiceUnavailable && (isChecking || response.Headers.Contains(SpegelHeaders.Declined)))
         {
-            throw new PeerDeclinedException(NodeNames.In(response, SpegelHeaders.Declined));
+            throw new PeerDeclinedException(isChecking, NodeNames.In(response, SpegelHeaders.Declined));
         }
 
         if (response.StatusCode != expected)

@@ -10,16 +10,11 @@ namespace SpegelDapr.Blob.Planning;
 internal sealed record PullQuestion(Digest Digest, ContentKind Kind, string? Registry, bool MayFollow);
 
 /// <summary>What is known of the content when a pull is planned.</summary>
-/// <param name="IsLocal">Whether the node has it.</param>
 /// <param name="Holders">The nodes that have it whole; null when no resolver answers.</param>
 /// <param name="InFlight">The other nodes of the zone that are downloading it; null when that has not been asked, and is found out on the way.</param>
-internal sealed record PullKnowledge(bool IsLocal, IReadOnlyList<Holder>? Holders, IReadOnlyList<NodeName>? InFlight)
-{
-    /// <summary>The node has it, and nothing else matters.</summary>
-    public static PullKnowledge Local { get; } = new(true, null, null);
-}
+internal sealed record PullKnowledge(IReadOnlyList<Holder>? Holders, IReadOnlyList<NodeName>? InFlight);
 
-/// <summary>The way of a pull, which the mirror goes and <c>explain</c> prints.</summary>
+/// <summary>The way of a pull of what the node has not got itself, which the mirror goes and <c>explain</c> prints.</summary>
 /// <param name="Sources">Where the content is looked for, in this order; upstream is the last.</param>
 /// <param name="Candidates">All holders, in the order in which they would be asked, and whether each is.</param>
 /// <param name="Bytes">The content's size, or what is assumed of it.</param>
@@ -39,9 +34,6 @@ internal sealed record PullPlan(IReadOnlyList<PlannedSource> Sources, IReadOnlyL
 /// <summary>Where content may come from.</summary>
 internal enum SourceKind
 {
-    /// <summary>This node's own content.</summary>
-    Local,
-
     /// <summary>Nodes of the zone that are still downloading it.</summary>
     InFlight,
 

@@ -86,11 +86,6 @@ internal sealed class PullPlanner(
 
     private IEnumerable<PlannedSource> SourcesOf(PullQuestion question, PullKnowledge known, List<Candidate> candidates, long? bytes)
     {
-        if (known.IsLocal)
-        {
-            yield return new PlannedSource(SourceKind.Local, Tier.Local, "the node has it");
-        }
-
         var used = candidates.Where(candidate => candidate.IsUsed).ToList();
         var near = used.Count(candidate => candidate.Holder.Tier == Tier.SameZone);
         if (options.Value.Relay

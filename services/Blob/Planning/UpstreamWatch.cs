@@ -42,9 +42,10 @@ internal sealed class UpstreamWatch(LocalContent local, Routes routes, BlobMetri
                 _misses.TryRemove(KeyValuePair.Create(digest, miss));
                 var duration = file.Written - miss.At.UtcDateTime;
 
-                // Whatever was there before the miss was not fetched because of it.
+                // Whatever was there before the miss was not fetched because of it. Others learn of it now, and may ask for it.
                 if (duration > TimeSpan.Zero)
                 {
+                    local.VerifyAhead(digest);
                     var bytes = Math.Max(0, file.Length - miss.First);
                     routes.ReceivedFromUpstream(miss.Registry, bytes, duration);
                     metrics.ReceivedFromUpstream(bytes, duration);

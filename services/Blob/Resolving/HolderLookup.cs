@@ -40,14 +40,9 @@ internal sealed class HolderLookup(ResolverClient resolver, TimeProvider time, I
         return (await Ask([key])[0].WaitAsync(cancellation))?.FirstOrDefault(answer => answer.Key == key) ?? Recall(key, Serves);
     }
 
-    /// <summary>Asks in the background for keys that will be needed soon.</summary>
-    public void FindAhead(IEnumerable<ContentKey> keys)
-    {
-        foreach (var chunk in keys.Where(key => Recall(key, Lives) is null).Distinct().Chunk(ResolveRequest.MaxKeys))
-        {
-            Ask(chunk);
-        }
-    }
+    /// <summary>Asks in the background for keys that will be needed soon, in one question. What it has no room for is asked about when it is needed.</summary>
+    public void FindAhead(IEnumerable<ContentKey> keys) =>
+        Ask([.. keys.Distinct().Where(key => Recall(key, Lives) is null).Take(ResolveRequest.MaxKeys)]);
 
     /// <summary>Asks anew the next time, because what was known has not helped.</summary>
     public void Forget(ContentKey key) => _answers.Remove(key);

@@ -62,6 +62,22 @@ internal sealed partial class Following(
             return default;
         }
 
+        // One that has it meanwhile and is still checking it is a holder, and waited for like one.
+        for (var started = time.GetTimestamp(); ;)
+        {
+            var (answer, declined) = await AskOnceAsync(parent, digest, depth, request, cancellation);
+            if (declined is not { IsChecking: true } || time.GetElapsedTime(started) >= options.Value.PeerStartBudget)
+            {
+                return (answer, declined is not null);
+            }
+
+            await Task.Delay(PeerClient.DeclinedPause, time, cancellation);
+        }
+    }
+
+    private async Task<(PeerAnswer? Answer, PeerDeclinedException? Declined)> AskOnceAsync(
+        NodeIdentity parent, Digest digest, int depth, PeerRequest request, CancellationToken cancellation)
+    {
         // To connect, and to wait for the download to appear there: each has the same budget.
         using var budget = new CancellationTokenSource(2 * options.Value.PeerConnectBudget, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
@@ -69,12 +85,12 @@ internal sealed partial class Following(
         {
             var answer = await peers.AskAsync(new Holder(parent, Tier.SameZone), request with { Follow = true }, either.Token);
             answer.Patience = feeds.Patience(depth);
-            return (answer, false);
+            return (answer, null);
         }
         catch (PeerDeclinedException e)
         {
             Log.Refused(logger, parent.Name, digest, e.Message);
-            return (null, true);
+            return (null, e);
         }
         catch (PeerException e)
         {

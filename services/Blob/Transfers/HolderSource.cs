@@ -6,9 +6,8 @@ namespace SpegelDapr.Blob.Transfers;
 /// <summary>Nodes that hold the content complete.</summary>
 internal sealed class HolderSource(HedgedStart hedged, Referrals referrals, PeerQueue candidates, Digest digest, TimeSpan startBudget, TimeProvider time) : IPeerSource
 {
-    /// <summary>To this number of nodes one holder may refer, and after this time those that were busy are asked again.</summary>
+    /// <summary>This number of the nodes to which one holder refers are asked.</summary>
     private const int MostReferrals = 3;
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
 
     /// <inheritdoc/>
     public TimeSpan StartBudget => startBudget;
@@ -28,13 +27,13 @@ internal sealed class HolderSource(HedgedStart hedged, Referrals referrals, Peer
                     return answer;
                 }
 
-                var busy = candidates.TakeDeclined();
-                if (busy.Count == 0)
+                var declined = candidates.TakeDeclined();
+                if (declined.Count == 0)
                 {
                     return null;
                 }
 
-                foreach (var (holder, names) in request.Refer ? busy : [])
+                foreach (var (holder, names) in request.Refer ? declined : [])
                 {
                     if (await referrals.AskAsync(holder, names.Take(MostReferrals), digest, request, cancellation) is { } found)
                     {
@@ -42,9 +41,9 @@ internal sealed class HolderSource(HedgedStart hedged, Referrals referrals, Peer
                     }
                 }
 
-                // With nobody else to ask it waits for a place. Not all that wait come at the same moment.
+                // With nobody else to ask it waits, for a place or for a check to end. Not all that wait come at the same moment.
                 request = request with { Refer = false };
-                await Task.Delay(Pause * (0.5 + Random.Shared.NextDouble()), time, cancellation);
+                await Task.Delay(PeerClient.DeclinedPause * (0.5 + Random.Shared.NextDouble()), time, cancellation);
             }
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)

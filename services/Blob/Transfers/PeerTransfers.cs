@@ -20,32 +20,37 @@ internal sealed class PeerTransfers(
     /// <summary>A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read.</summary>
     public VerifyingReader Open(PullPlan plan, string target, Digest digest, long first, long? last, CancellationToken cancellation)
     {
-        var holders = new HolderSource(hedged, referrals, QueueOf(plan, digest), digest, options.Value.PeerStartBudget, time);
+        var holders = HoldersOf(plan, digest);
         IPeerSource source = plan.Follows ? following.Before(holders, plan, target, digest, isRest: first > 0) : holders;
         var reader = new ResumingReader(
             source, new ContentPart(target, digest, first, last), options.Value.StallBudget, metrics, time, loggers.CreateLogger<ResumingReader>(), cancellation);
         return new VerifyingReader(reader, health, metrics, loggers.CreateLogger<VerifyingReader>());
     }
 
-    /// <summary>Content whole, and thus verified; null when no peer gives it, or it is longer than <paramref name="mostBytes"/>.</summary>
-    public async Task<ReceivedContent?> ReadAllAsync(PullPlan plan, string target, Digest digest, int mostBytes, CancellationToken cancellation)
+    /// <summary>
+    /// Content whole, and thus verified; null when no peer gives it, or when <paramref name="hasPlace"/> says of its length in bytes that there is no place for it.
+    /// </summary>
+    public async Task<ReceivedContent?> ReadAllAsync(
+        PullPlan plan, string target, Digest digest, Func<long, Task<bool>> hasPlace, CancellationToken cancellation)
     {
         using var transfer = Open(plan, target, digest, 0, null, cancellation);
         var buffer = ArrayPool<byte>.Shared.Rent(VerifyingReader.HeldBackBytes);
-        using var content = new MemoryStream();
         try
         {
-            while (await transfer.ReadAsync(buffer) is var read and > 0)
+            var read = await transfer.ReadAsync(buffer);
+            if (!await hasPlace(transfer.Total))
             {
-                if (transfer.Total > mostBytes)
-                {
-                    return null;
-                }
-
-                content.Write(buffer, 0, read);
+                return null;
             }
 
-            return new ReceivedContent(content.ToArray(), transfer.Holder, transfer.IsRelayed);
+            var content = new byte[transfer.Total];
+            for (var length = 0; read > 0; read = await transfer.ReadAsync(buffer))
+            {
+                buffer.AsSpan(0, read).CopyTo(content.AsSpan(length));
+                length += read;
+            }
+
+            return new ReceivedContent(content, transfer.Holder, transfer.IsRelayed);
         }
         catch (Exception e) when (e is PeersExhaustedException or CorruptContentException)
         {
@@ -62,13 +67,19 @@ internal sealed class PeerTransfers(
     {
         using var budget = new CancellationTokenSource(options.Value.PeerStartBudget, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
-        using var answer = await hedged.StartAsync(QueueOf(plan, digest), new PeerRequest(HttpMethod.Head, target), either.Token);
+        using var holders = HoldersOf(plan, digest);
+        using var answer = await holders.StartAsync(new PeerRequest(HttpMethod.Head, target), either.Token);
         cancellation.ThrowIfCancellationRequested();
         return answer is null ? null : (answer.Total, answer.Holder);
     }
 
-    private PeerQueue QueueOf(PullPlan plan, Digest digest) =>
-        new(plan.Holders, options.Value.MaxPeerAttempts, holder => health.ProblemOf(holder.Node.Name, digest) is not null);
+    private HolderSource HoldersOf(PullPlan plan, Digest digest) => new(
+        hedged,
+        referrals,
+        new PeerQueue(plan.Holders, options.Value.MaxPeerAttempts, holder => health.ProblemOf(holder.Node.Name, digest) is not null),
+        digest,
+        options.Value.PeerStartBudget,
+        time);
 }
 
 /// <summary>Content that has come whole.</summary>

@@ -24,6 +24,9 @@ internal sealed partial class VerifyingReader(ResumingReader reader, PeerHealth 
     /// <summary>The content's length; known after the first read.</summary>
     public long Total => reader.Total;
 
+    /// <summary>Whether all of the content has been read, and matches its digest.</summary>
+    public bool IsVerified => _complete && _hash is not null;
+
     /// <summary>The peer that gave the last bytes that were read; known after the first read.</summary>
     public Holder Holder => reader.Holder;
 

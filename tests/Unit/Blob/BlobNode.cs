@@ -1,7 +1,10 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
 using SpegelDapr.Blob;
 using SpegelDapr.Contracts;
 
@@ -10,6 +13,9 @@ namespace SpegelDapr.Unit.Blob;
 /// <summary>A blob service in this process, over an image layout in a temporary directory.</summary>
 internal sealed class BlobNode : IAsyncDisposable
 {
+    /// <summary>On a request: the address from which it comes, whatever its connection says.</summary>
+    public const string ComesFrom = "Test-Comes-From";
+
     private readonly WebApplication _app;
 
     private BlobNode(WebApplication app, Uri uri, Uri telemetry, string directory, NodeIdentity identity)
@@ -70,6 +76,7 @@ internal sealed class BlobNode : IAsyncDisposable
                 }
 
                 builder.Configuration.AddInMemoryCollection(all);
+                builder.Services.AddSingleton<IStartupFilter, RemoteAddress>();
             });
             try
             {
@@ -134,6 +141,23 @@ internal sealed class BlobNode : IAsyncDisposable
         Http.Dispose();
         await _app.DisposeAsync();
         System.IO.Directory.Delete(Directory, recursive: true);
+    }
+
+    private sealed class RemoteAddress : IStartupFilter
+    {
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+        {
+            app.Use((context, rest) =>
+            {
+                if (context.Request.Headers.TryGetValue(ComesFrom, out var address))
+                {
+                    context.Connection.RemoteIpAddress = IPAddress.Parse(address!);
+                }
+
+                return rest(context);
+            });
+            next(app);
+        };
     }
 }
 

@@ -29,9 +29,14 @@ public sealed class ExplainTests : BlobTests
         {
             bytes = Encoding.UTF8.GetBytes($"content {world} of {mode} {boundary} {farthest}");
             var digest = Digest.OfSha256(bytes);
-            if (random.Next(6) == 0)
+            switch (random.Next(12))
             {
-                node.Keep(bytes);
+                case 0:
+                    node.Keep(bytes);
+                    break;
+                case 1:
+                    await File.WriteAllBytesAsync(node.PathOf(digest), TestContent.Flipped(bytes, 0));
+                    break;
             }
 
             var holders = Locations.Where(_ => random.Next(3) == 0).Select(location => Named(good, "good", location)).ToList();

@@ -98,6 +98,22 @@ public sealed class ModeTests : BlobTests
     }
 
     [Fact]
+    public async Task What_comes_from_upstream_is_checked_before_another_node_asks()
+    {
+        var node = await NodeAsync();
+        var digest = Digest.OfSha256(TestContent.Bytes(100));
+        using var missed = await node.GetAsync($"/v2/app/blobs/{digest}?ns=docker.io");
+
+        await File.WriteAllBytesAsync(node.PathOf(digest), TestContent.Bytes(100, seed: 2));
+
+        for (var deadline = DateTime.UtcNow.AddSeconds(30); await node.MetricAsync("spegel_dapr_blob_corrupt_total", "where=\"local\"") == 0;)
+        {
+            Assert.True(DateTime.UtcNow < deadline, "Nobody has looked at it.");
+            await Task.Delay(50);
+        }
+    }
+
+    [Fact]
     public async Task Upstream_is_measured_by_the_time_of_the_file_that_containerd_commits_after_a_miss()
     {
         var node = await NodeAsync(("Zones:Mode", "adaptive"));

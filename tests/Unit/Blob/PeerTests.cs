@@ -281,6 +281,74 @@ public sealed class PeerTests : BlobTests
     }
 
     [Fact]
+    public async Task A_holder_that_is_still_checking_is_asked_again_until_it_has()
+    {
+        var content = TestContent.Bytes(1000);
+        var asked = 0;
+        var checking = Peer(call => Interlocked.Increment(ref asked) < 3 ? call.SendRawAsync(StillChecking) : call.SendAsync(content));
+
+        Assert.Equal(content, await PullAsync(content, checking.AsHolder()));
+        Assert.Equal(3, checking.Calls);
+    }
+
+    [Fact]
+    public async Task While_a_holder_is_checking_another_gives_the_content_and_it_is_asked_for_the_next()
+    {
+        var (content, next) = (TestContent.Bytes(1000), TestContent.Bytes(1000, seed: 2));
+        var checking = Peer(call => call.SendRawAsync(StillChecking));
+        var good = Add(ScriptedPeer.Good(content));
+        var node = await NodeAsync(settings: ("Blob:PeerStartBudget", "00:00:01"));
+        Resolver.Holds(Digest.OfSha256(content), checking.AsHolder("checking"), good.AsHolder("good"));
+        Resolver.Holds(Digest.OfSha256(next), checking.AsHolder("checking"));
+
+        Assert.Equal(content, await node.Http.GetByteArrayAsync(new Uri($"/v2/app/blobs/{Digest.OfSha256(content)}", UriKind.Relative)));
+        var before = checking.Calls;
+        using var response = await node.GetAsync($"/v2/app/blobs/{Digest.OfSha256(next)}");
+
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        Assert.InRange(before, 0, 1);
+        Assert.InRange(checking.Calls - before, 2, 10);
+    }
+
+    [Theory]
+    [InlineData("GET")]
+    [InlineData("HEAD")]
+    public async Task A_peer_is_told_that_a_large_copy_is_still_being_checked(string method)
+    {
+        var node = await NodeAsync();
+        var digest = Digest.OfSha256([1]);
+        using (var sparse = File.OpenHandle(node.PathOf(digest), FileMode.CreateNew, FileAccess.Write))
+        {
+            RandomAccess.SetLength(sparse, 1L << 40);
+        }
+
+        using var response = await node.SendAsync(new HttpMethod(method), $"/v2/app/blobs/{digest}", (SpegelHeaders.Peer, "eu/a/node-b"));
+
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+        Assert.Equal("1", response.Headers.GetValues(SpegelHeaders.Checking).Single());
+        Assert.Equal(1, await node.MetricAsync("spegel_dapr_blob_requests_total", "outcome=\"checking\"", "requester=\"peer\""));
+    }
+
+    [Fact]
+    public async Task What_came_whole_by_the_mirror_is_given_to_others_without_being_read_before()
+    {
+        var content = TestContent.Bytes(Big);
+        var holder = Add(ScriptedPeer.Good(content));
+        var notRead = TestContent.Flipped(content, 0);
+        var node = await NodeAsync();
+        var download = new Download(node, content);
+        Resolver.Holds(download.Digest, holder.AsHolder());
+        var path = $"/v2/app/blobs/{download.Digest}";
+
+        Assert.Equal(content, await node.Http.GetByteArrayAsync(new Uri(path, UriKind.Relative)));
+        download.GiveUp();
+        await File.WriteAllBytesAsync(node.PathOf(download.Digest), notRead);
+        using var response = await node.GetAsync(path, (SpegelHeaders.Peer, "eu/a/node-b"));
+
+        Assert.Equal(notRead, await response.Content.ReadAsByteArrayAsync());
+    }
+
+    [Fact]
     public async Task A_silent_holder_costs_its_budget_once_and_not_for_each_layer()
     {
         var silent = Peer(call => call.StallAsync());
@@ -448,6 +516,8 @@ public sealed class PeerTests : BlobTests
             await Task.Delay(100);
         }
     }
+
+    private static string StillChecking => $"HTTP/1.1 503 Service Unavailable\r\n{SpegelHeaders.Checking}: 1\r\nContent-Length: 0\r\n\r\n";
 
     private Task<byte[]> PullAsync(byte[] content, params Holder[] holders) => PullAsync(content, [], holders);
 

@@ -478,6 +478,22 @@ public sealed class RelayTests : BlobTests
         Assert.Single(silent.Heads, head => head.StartsWith("GET ", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task A_parent_that_has_it_meanwhile_and_is_still_checking_it_has_not_failed()
+    {
+        var asked = 0;
+        var parent = Add(new ScriptedPeer(call => Interlocked.Increment(ref asked) < 3
+            ? call.SendRawAsync($"HTTP/1.1 503 Service Unavailable\r\n{SpegelHeaders.Checking}: 1\r\nContent-Length: 0\r\n\r\n")
+            : call.SendAsync(_content)));
+        var node = await AskerAsync();
+        Follow(parent.AsHolder("node-b").Node);
+
+        Assert.Equal(_content, await node.Http.GetByteArrayAsync(Path(Digest.OfSha256(_content))));
+
+        Assert.Equal(3, parent.Calls);
+        Assert.Single(Resolver.FollowQuestions);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(3)]

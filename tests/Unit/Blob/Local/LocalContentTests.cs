@@ -103,6 +103,83 @@ public sealed class LocalContentTests : IDisposable
         Assert.False(await IsThereAsync(digest));
     }
 
+    [Fact]
+    public async Task What_has_been_received_and_then_committed_is_not_read_again()
+    {
+        var bytes = TestContent.Bytes(LargeBytes);
+        var digest = Digest.OfSha256(bytes);
+
+        var committing = ReceivedAsync(digest, LargeBytes);
+        Assert.False(committing.IsCompleted);
+        Keep(bytes);
+        await AdvanceUntilDoneAsync(committing);
+
+        Assert.True(await _verifier.MatchesAsync(digest, _local.Identify(digest)!.Value, IsNotOpened, CancellationToken.None));
+    }
+
+    [Theory]
+    [InlineData("was there before")]
+    [InlineData("has another length")]
+    [InlineData("was written before")]
+    [InlineData("comes too late")]
+    [InlineData("is written again")]
+    public async Task A_file_that_is_not_what_has_been_received_is_read(string how)
+    {
+        var bytes = TestContent.Bytes(200);
+        var digest = Digest.OfSha256(bytes);
+        void Commit(byte[] content, TimeSpan later)
+        {
+            var file = Path.Combine(_directory, "data");
+            File.WriteAllBytes(file, content);
+            File.SetLastWriteTimeUtc(file, _time.GetUtcNow().UtcDateTime + later);
+            File.Move(file, PathOf(digest), overwrite: true);
+        }
+
+        if (how == "was there before")
+        {
+            Commit(TestContent.Flipped(bytes, 0), -TimeSpan.FromSeconds(1));
+        }
+
+        var committing = ReceivedAsync(digest, bytes.Length);
+        switch (how)
+        {
+            case "has another length":
+                Commit(bytes[1..], TimeSpan.FromSeconds(1));
+                break;
+            case "was written before":
+                Commit(TestContent.Flipped(bytes, 0), -TimeSpan.FromSeconds(1));
+                break;
+            case "comes too late":
+                await AdvanceUntilDoneAsync(committing);
+                Commit(TestContent.Flipped(bytes, 0), TimeSpan.FromSeconds(1));
+                break;
+            case "is written again":
+                Commit(bytes, TimeSpan.FromSeconds(1));
+                await AdvanceUntilDoneAsync(committing);
+                Commit(TestContent.Flipped(bytes, 0), TimeSpan.FromSeconds(2));
+                break;
+        }
+
+        await AdvanceUntilDoneAsync(committing);
+
+        Assert.False(await IsThereAsync(digest));
+    }
+
+    [Fact]
+    public async Task Another_node_is_told_at_once_that_large_content_is_still_being_checked()
+    {
+        var digest = KeepLarge(1);
+        var identity = _local.Identify(digest)!.Value;
+
+        var asked = _verifier.MatchesForPeerAsync(digest, identity, () => OpenStuck(digest), CancellationToken.None);
+        _time.Advance(TimeSpan.FromMilliseconds(50));
+        Assert.Null(await asked.WaitAsync(Patience));
+
+        _gate.Set();
+        Assert.True(await _verifier.MatchesAsync(digest, identity, IsNotOpened, CancellationToken.None).WaitAsync(Patience));
+        Assert.True(await _verifier.MatchesForPeerAsync(digest, identity, IsNotOpened, CancellationToken.None));
+    }
+
     [Theory]
     [InlineData("mkfifo", "{0}")]
     [InlineData("ln", "-s /dev/zero {0}")]
@@ -143,6 +220,21 @@ public sealed class LocalContentTests : IDisposable
         Assert.Equal(1, file.Read(new byte[10], 2));
         Assert.Equal(0, file.Read(new byte[10], 3));
         Assert.Equal(0, file.Read(new byte[10], long.MaxValue));
+    }
+
+    private static LocalFile IsNotOpened() => throw new InvalidOperationException("What is known is not opened again.");
+
+    private Task ReceivedAsync(Digest digest, long length) => _verifier.ReceivedAsync(digest, length, () => _local.Identify(digest));
+
+    private async Task AdvanceUntilDoneAsync(Task waiting)
+    {
+        for (var second = 0; !waiting.IsCompleted && second < 100; second++)
+        {
+            _time.Advance(TimeSpan.FromSeconds(1));
+            await Task.WhenAny(waiting, Task.Delay(10));
+        }
+
+        await waiting.WaitAsync(Patience);
     }
 
     private Digest KeepLarge(int seed) => Keep(TestContent.Bytes(LargeBytes, seed));
