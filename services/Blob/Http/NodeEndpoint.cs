@@ -15,6 +15,7 @@ namespace SpegelDapr.Blob.Http;
 internal sealed class NodeEndpoint(
     LocalContent local,
     Ingests ingests,
+    Feeds feeds,
     HolderLookup holders,
     PullPlanner planner,
     PeerTransfers peers,
@@ -63,9 +64,12 @@ internal sealed class NodeEndpoint(
         }
 
         var asked = isGet ? ContentResponse.RangeOf(context.Request, digest) : null;
+
+        // One of several parts of a download comes from where the others come from, whether or not a resolver answers now.
+        IReadOnlyList<NodeName>? inFlight = ContentResponse.IsRest(asked) && feeds.ParentOf(digest) is var (parent, _) ? [parent.Name] : null;
         var plan = planner.Plan(
             new PullQuestion(digest, request.Kind, request.Registry, MayFollow: isGet && MayFollow(request.Kind, asked) && ingests.Has(digest)),
-            new PullKnowledge((await holders.FindAsync(digest, cancellation))?.Holders, InFlight: null));
+            new PullKnowledge((await holders.FindAsync(digest, cancellation))?.Holders, inFlight));
         planner.CarryOut(plan);
         if (plan.HasPeers)
         {

@@ -25,6 +25,12 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
         var tail = new Tail();
         if (_tails.TryAdd(digest, tail))
         {
+            if (Leads(digest))
+            {
+                // It may follow somebody this time.
+                _feeds.Remove(digest);
+            }
+
             return tail;
         }
 
@@ -65,6 +71,9 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
 
     /// <summary>The node that this content has come from last, and at which depth; null when it comes from none.</summary>
     public (NodeIdentity Node, int Depth)? ParentOf(Digest digest) => _feeds.Get<Feed>(digest) is { Parent: { } parent } feed ? (parent, feed.Depth) : null;
+
+    /// <summary>Whether this node leads, as far as is known: it has looked for a node to follow, and there is none.</summary>
+    public bool Leads(Digest digest) => _feeds.Get<Feed>(digest) is { Parent: null };
 
     /// <summary>
     /// How long silence may last at a node of that depth. The nearer the source the sooner it is given up: whoever is next to the node that is gone

@@ -90,7 +90,7 @@ internal sealed class PullPlanner(
         var near = used.Count(candidate => candidate.Holder.Tier == Tier.SameZone);
         if (options.Value.Relay
             && question.MayFollow
-            && known is { Holders: not null, InFlight: null or [_, ..] }
+            && known is { Holders: not null, InFlight: null } or { InFlight: [_, ..] }
             && (near == 0 || bytes >= LeastBytesThatCrowd))
         {
             var reason = known.InFlight is [var first, ..] ? $"{first} is downloading it, so this node may follow" : "the resolver may name a node that is downloading it";

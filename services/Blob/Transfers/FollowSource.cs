@@ -7,10 +7,12 @@ namespace SpegelDapr.Blob.Transfers;
 
 /// <summary>
 /// Nodes of the zone that are downloading the content now, and those that have it when they are few. The resolver says whom to follow; each time one has been
-/// followed in vain it is asked again. One that is alive and holds this node up is left for one that is ahead of it (<see cref="ParentWatch"/>). Where the
-/// resolver says that this node leads, the content comes from <paramref name="farther"/> holders or, if there are none, from upstream.
+/// followed in vain it is asked again; the first is <paramref name="known"/> where another request has been told it. One that is alive and holds this node up
+/// is left for one that is ahead of it (<see cref="ParentWatch"/>). Where the resolver says that this node leads, the content comes from
+/// <paramref name="farther"/> holders or, if there are none, from upstream.
 /// </summary>
-internal sealed class FollowSource(Following following, PullPlan plan, string target, Digest digest, Tail tail, HolderSource farther) : IPeerSource
+internal sealed class FollowSource(
+    Following following, PullPlan plan, string target, Digest digest, Tail tail, HolderSource farther, (NodeIdentity Node, int Depth)? known) : IPeerSource
 {
     private readonly List<NodeName> _failed = [];
     private readonly List<NodeName> _declined = [];
@@ -19,6 +21,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
     private readonly IReadOnlyList<NodeName> _holders =
         [.. plan.Holders.Where(holder => holder.Tier == Tier.SameZone).Select(holder => holder.Node.Name).Take(FollowRequest.MaxHolders)];
 
+    private (NodeIdentity Node, int Depth)? _known = known;
     private NodeIdentity? _parent;
     private int _depth;
     private long _received;
@@ -82,6 +85,15 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
             }
 
             _parent = told is null ? left : null;
+        }
+
+        if (_known is var (node, depth))
+        {
+            (_known, _depth) = (null, depth);
+            if (await AskAsync(node, request, cancellation) is { } joined)
+            {
+                return joined;
+            }
         }
 
         while (true)

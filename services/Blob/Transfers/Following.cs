@@ -47,11 +47,19 @@ internal sealed partial class Following(
     /// <param name="plan">The plan that they are of.</param>
     /// <param name="target">The path and query at which nodes have the content.</param>
     /// <param name="digest">The content.</param>
-    /// <param name="isRest">Whether what is asked for does not begin at the first byte. It then comes from the node that another request follows.</param>
-    public IPeerSource Before(HolderSource farther, PullPlan plan, string target, Digest digest, bool isRest) =>
-        feeds.TryBegin(digest) is { } tail ? new FollowSource(this, plan, target, digest, tail, farther)
-        : isRest ? new JoinSource(this, digest, farther)
-        : farther;
+    /// <param name="isRest">Whether what is asked for does not begin at the first byte. It then comes from the node that another request follows, or has followed.</param>
+    public IPeerSource Before(HolderSource farther, PullPlan plan, string target, Digest digest, bool isRest)
+    {
+        return TryFollow(isRest ? feeds.ParentOf(digest) : null) is { } follow ? follow
+            : isRest ? new JoinSource(this, digest, farther, () => TryFollow(known: null))
+            : farther;
+
+        FollowSource? TryFollow((NodeIdentity Node, int Depth)? known) =>
+            feeds.TryBegin(digest) is { } tail ? new FollowSource(this, plan, target, digest, tail, farther, known) : null;
+    }
+
+    /// <summary>Waits.</summary>
+    public Task PauseAsync(TimeSpan interval, CancellationToken cancellation) => Task.Delay(interval, time, cancellation);
 
     /// <summary>The answer of a node to follow, over which the content comes at that depth; null when it gives none, also because it has declined.</summary>
     public async Task<(PeerAnswer? Answer, bool HasDeclined)> AskAsync(NodeIdentity parent, Digest digest, int depth, PeerRequest request, CancellationToken cancellation)

@@ -5,11 +5,15 @@ namespace SpegelDapr.Blob.Transfers;
 
 /// <summary>
 /// The node that another request for the same content follows. A containerd may fetch a layer by several requests at once, each with a part, and it may
-/// continue a download before it is known here that its former request has ended. The resolver has been asked already, and knows of one parent.
+/// continue a download before it is known here that its former request has ended. The resolver knows one parent of each node, so it is not asked while that
+/// request goes on: where its parent gives nothing here, it may be about to find another. When it has ended, <paramref name="takeOver"/> follows in its place.
 /// </summary>
-internal sealed class JoinSource(Following following, Digest digest, IPeerSource farther) : IPeerSource
+internal sealed class JoinSource(Following following, Digest digest, IPeerSource farther, Func<IPeerSource?> takeOver) : IPeerSource
 {
-    private readonly HashSet<NodeName> _asked = [];
+    /// <summary>How long is waited until the other request may have found another node.</summary>
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(200);
+
+    private IPeerSource? _own;
     private NodeName? _parent;
     private int _depth;
 
@@ -21,12 +25,26 @@ internal sealed class JoinSource(Following following, Digest digest, IPeerSource
     {
         try
         {
-            while (following.Feeds.ParentOf(digest) is var (parent, depth) && _asked.Add(parent.Name))
+            while (_own is null)
             {
-                (_parent, _depth) = (parent.Name, depth);
-                if (await following.AskAsync(parent, digest, depth, request, cancellation) is { Answer: { } found })
+                if (following.Feeds.ParentOf(digest) is var (parent, depth))
                 {
-                    return found;
+                    (_parent, _depth) = (parent.Name, depth);
+                    if (await following.AskAsync(parent, digest, depth, request, cancellation) is { Answer: { } found })
+                    {
+                        return found;
+                    }
+                }
+
+                _own = takeOver();
+                if (_own is null)
+                {
+                    if (following.Feeds.Leads(digest))
+                    {
+                        break;
+                    }
+
+                    await following.PauseAsync(Interval, cancellation);
                 }
             }
         }
@@ -36,19 +54,19 @@ internal sealed class JoinSource(Following following, Digest digest, IPeerSource
         }
 
         _parent = null;
-        return await following.StartFartherAsync(farther, request, cancellation);
+        return _own is null ? await following.StartFartherAsync(farther, request, cancellation) : await _own.StartAsync(request, cancellation);
     }
 
     /// <inheritdoc/>
     public Task<bool> ExcusesAsync(Holder peer, TimeSpan silence, CancellationToken cancellation) =>
-        peer.Node.Name == _parent ? following.ExcusesAsync(peer, _depth, silence, cancellation) : farther.ExcusesAsync(peer, silence, cancellation);
+        peer.Node.Name == _parent ? following.ExcusesAsync(peer, _depth, silence, cancellation) : (_own ?? farther).ExcusesAsync(peer, silence, cancellation);
 
     /// <inheritdoc/>
-    public void Received(long offset, ReadOnlySpan<byte> bytes)
-    {
-        // Those who follow this node are told of the request that this one has joined, and read the file.
-    }
+    public void Received(long offset, ReadOnlySpan<byte> bytes) =>
+
+        // While another request is joined, those who follow this node are told of that one, and read the file.
+        _own?.Received(offset, bytes);
 
     /// <inheritdoc/>
-    public void Dispose() => farther.Dispose();
+    public void Dispose() => (_own ?? farther).Dispose();
 }

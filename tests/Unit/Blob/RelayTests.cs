@@ -12,6 +12,7 @@ public sealed class RelayTests : BlobTests
 
     private readonly byte[] _content = TestContent.Bytes(Big);
     private readonly Dictionary<BlobNode, Download> _downloads = [];
+    private volatile bool _gone;
 
     [Fact]
     public async Task A_download_is_followed_while_it_grows()
@@ -409,6 +410,104 @@ public sealed class RelayTests : BlobTests
 
         Assert.Equal(_content, await whole.Content.ReadAsByteArrayAsync());
         Assert.Single(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task A_part_that_is_asked_for_after_the_others_have_ended_comes_from_the_same_node_and_nobody_is_asked_again()
+    {
+        var parent = Add(ScriptedPeer.Good(_content));
+        var node = await AskerAsync();
+        Resolver.Following = question => Resolver.FollowQuestions.Count == 1
+            ? new FollowAnswer(question.Digest, 1, parent.AsHolder("node-b").Node)
+            : new FollowAnswer(question.Digest, 0);
+
+        foreach (var first in new[] { MiB, 2 * MiB, MiB + 1 })
+        {
+            Assert.Equal(_content[first..], await PartAsync(node, first));
+        }
+
+        Assert.Single(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task A_part_that_the_node_does_not_give_comes_from_another()
+    {
+        var parent = Add(new ScriptedPeer(call => call.Range!.Value.First == MiB
+            ? call.SendAsync(_content)
+            : call.SendRawAsync("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")));
+        var other = Add(ScriptedPeer.Good(_content));
+        var node = await AskerAsync();
+        Follow(parent.AsHolder("node-b").Node, other.AsHolder("node-c").Node);
+
+        Assert.Equal(_content[MiB..], await PartAsync(node, MiB));
+        Assert.Equal(_content[(2 * MiB)..], await PartAsync(node, 2 * MiB));
+
+        Assert.Equal(["", "node-b"], Resolver.FollowQuestions.Select(question => string.Join(',', question.Failed)));
+    }
+
+    [Fact]
+    public async Task A_part_waits_until_another_has_been_told_whom_to_follow()
+    {
+        var parent = Add(ScriptedPeer.Good(_content));
+        var node = await AskerAsync();
+        using var answered = new SemaphoreSlim(0);
+        Resolver.Following = question => answered.Wait(TimeSpan.FromSeconds(30))
+            ? new FollowAnswer(question.Digest, 1, parent.AsHolder("node-b").Node)
+            : new FollowAnswer(question.Digest, 0);
+
+        var first = PartAsync(node, MiB);
+        await EventuallyAsync(() => Resolver.FollowQuestions.Count == 1);
+        var second = PartAsync(node, 2 * MiB);
+        await Task.Delay(100);
+        answered.Release();
+
+        Assert.Equal(_content[MiB..], await first);
+        Assert.Equal(_content[(2 * MiB)..], await second);
+        Assert.Single(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task A_part_goes_where_another_goes_when_the_node_that_both_follow_is_gone()
+    {
+        var gone = Add(new ScriptedPeer(async call =>
+        {
+            if (call.Range?.First == 2 * MiB)
+            {
+                await call.SendRawAsync("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+                return;
+            }
+
+            await call.SendAsync(_content, upTo: 1000);
+            await EventuallyAsync(() => _gone);
+            call.Cut();
+        }));
+        var other = Add(ScriptedPeer.Good(_content));
+        var node = await AskerAsync();
+        Follow(gone.AsHolder("node-b").Node, other.AsHolder("node-c").Node);
+
+        var first = PartAsync(node, MiB);
+        await EventuallyAsync(() => gone.Calls == 1);
+        var second = PartAsync(node, 2 * MiB);
+        await EventuallyAsync(() => gone.Calls >= 2);
+        _gone = true;
+
+        Assert.Equal(_content[MiB..], await first);
+        Assert.Equal(_content[(2 * MiB)..], await second);
+        Assert.Equal(["", "node-b"], Resolver.FollowQuestions.Select(question => string.Join(',', question.Failed)));
+    }
+
+    [Fact]
+    public async Task A_part_is_given_although_no_resolver_answers_any_longer()
+    {
+        var parent = Add(ScriptedPeer.Good(_content));
+        var node = await AskerAsync();
+        Follow(parent.AsHolder("node-b").Node);
+
+        Assert.Equal(_content[MiB..], await PartAsync(node, MiB));
+        Resolver.Failing = TakenInTurn.Answering([], 503);
+        await Task.Delay(150);
+
+        Assert.Equal(_content[(2 * MiB)..], await PartAsync(node, 2 * MiB));
     }
 
     [Fact]
@@ -892,6 +991,21 @@ public sealed class RelayTests : BlobTests
     private static (string Key, string Value) Impatient => ("Blob:PeerConnectBudget", "00:00:00.100");
 
     private static Uri Path(Digest digest) => new($"/v2/app/blobs/{digest}", UriKind.Relative);
+
+    private static async Task<byte[]> PartAsync(BlobNode node, int first)
+    {
+        using var response = await node.GetAsync(Path(Digest.OfSha256(TestContent.Bytes(Big))).ToString(), ("Range", $"bytes={first}-"));
+        Assert.Equal(HttpStatusCode.PartialContent, response.StatusCode);
+        return await response.Content.ReadAsByteArrayAsync();
+    }
+
+    private static async Task EventuallyAsync(Func<bool> holds)
+    {
+        for (var deadline = DateTime.UtcNow.AddSeconds(30); !holds(); await Task.Delay(10))
+        {
+            Assert.True(DateTime.UtcNow < deadline, "It does not come to hold.");
+        }
+    }
 
     /// <summary>Has the resolver name these nodes, one after the other as those before have failed; then the asking node leads.</summary>
     private void Follow(params NodeIdentity[] parents) => Resolver.Following = question =>
