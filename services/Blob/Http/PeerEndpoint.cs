@@ -84,10 +84,12 @@ internal sealed class PeerEndpoint(
         {
             if (download is not null && request.Kind == ContentKind.Blob)
             {
-                var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _node, IsRelayed: true);
+                var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _node, IsRelayed: true, ContentResponse.TakesPieces(context.Request));
                 if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
                 {
-                    await SendDownloadAsync(context, download, offset, count);
+                    await (response.InPieces
+                        ? sender.SendInPiecesAsync(context, offset, count, (buffer, at) => download.ReadAsync(buffer, at, cancellation), isRelayed: true)
+                        : SendDownloadAsync(context, download, offset, count));
                 }
 
                 return RequestOutcome.Relayed;

@@ -32,7 +32,7 @@ internal sealed class PullPlanner(
         var bytes = manifest?.Bytes ?? (question.Kind == ContentKind.Manifest ? 0 : ManifestMemory.TypicalBytes);
         var registry = question.Registry ?? manifest?.Registry ?? "";
         var candidates = Judge(question.Digest, registry, bytes, known.Holders ?? []);
-        return new PullPlan([.. SourcesOf(question, known, candidates, manifest?.Bytes)], candidates, bytes, registry);
+        return new PullPlan([.. SourcesOf(question, known, candidates, manifest?.Bytes)], candidates, bytes, manifest?.Bytes, registry);
     }
 
     /// <summary>Remembers what mode adaptive has decided in a plan that is carried out.</summary>

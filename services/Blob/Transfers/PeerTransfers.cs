@@ -1,5 +1,6 @@
 using System.Buffers;
 using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob.Peers;
 using SpegelDapr.Blob.Planning;
 using SpegelDapr.Contracts;
@@ -10,6 +11,7 @@ namespace SpegelDapr.Blob.Transfers;
 internal sealed class PeerTransfers(
     HedgedStart hedged,
     Following following,
+    Ingests ingests,
     PeerHealth health,
     IOptions<BlobOptions> options,
     BlobMetrics metrics,
@@ -22,8 +24,15 @@ internal sealed class PeerTransfers(
         IPeerSource holders = new HolderSource(hedged, QueueOf(plan, digest), options.Value.PeerStartBudget);
         var source = plan.Follows ? following.Before(holders, plan, target, digest, isRest: first > 0) : holders;
         var reader = new ResumingReader(
-            source, new ContentPart(target, digest, first, last), options.Value.StallBudget, metrics, time, loggers.CreateLogger<ResumingReader>(), cancellation);
-        return new VerifyingReader(reader, health, metrics, loggers.CreateLogger<VerifyingReader>());
+            source,
+            new ContentPart(target, digest, first, last, plan.KnownBytes),
+            options.Value.StallBudget,
+            health,
+            metrics,
+            time,
+            loggers.CreateLogger<ResumingReader>(),
+            cancellation);
+        return new VerifyingReader(reader, ingests, health, metrics, loggers.CreateLogger<VerifyingReader>());
     }
 
     /// <summary>Content whole, and thus verified; null when no peer gives it, or it is longer than <paramref name="mostBytes"/>.</summary>
@@ -63,7 +72,7 @@ internal sealed class PeerTransfers(
         using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
         using var answer = await hedged.StartAsync(QueueOf(plan, digest), new PeerRequest(HttpMethod.Head, target), either.Token);
         cancellation.ThrowIfCancellationRequested();
-        return answer is null ? null : (answer.Total, answer.Holder);
+        return answer is not null && new ContentPart(target, digest, 0, null, plan.KnownBytes).MayHave(answer.Total) ? (answer.Total, answer.Holder) : null;
     }
 
     private PeerQueue QueueOf(PullPlan plan, Digest digest) =>
