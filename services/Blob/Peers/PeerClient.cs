@@ -135,12 +135,12 @@ internal sealed class PeerClient : IDisposable
         }
     }
 
-    /// <summary>Whether a node's blob service answers at all, within the time that a connection may take.</summary>
-    public async Task<bool> IsAliveAsync(NodeIdentity node, CancellationToken cancellation)
+    /// <summary>Whether a node's blob service answers at all, within so much time.</summary>
+    public async Task<bool> IsAliveAsync(NodeIdentity node, TimeSpan patience, CancellationToken cancellation)
     {
         using var message = new HttpRequestMessage(HttpMethod.Head, new Uri(node.Address.Uri, Base));
         message.Headers.TryAddWithoutValidation(SpegelHeaders.Peer, _claim);
-        using var budget = new CancellationTokenSource(_connectBudget, _time);
+        using var budget = new CancellationTokenSource(patience, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
         try
         {

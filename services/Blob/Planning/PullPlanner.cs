@@ -95,6 +95,7 @@ internal sealed class PullPlanner(
         var near = used.Count(candidate => candidate.Holder.Tier == Tier.SameZone);
         if (options.Value.Relay
             && question.MayFollow
+            && health.ProblemOfAll is null
             && known is { Holders: not null, InFlight: null or [_, ..] }
             && (near == 0 || (near <= FollowRequest.MaxHolders && bytes >= LeastBytesThatCrowd)))
         {
@@ -113,6 +114,7 @@ internal sealed class PullPlanner(
             Tier.Upstream,
             used.Count > 0 ? "when no holder gives it"
             : candidates is [var passedOver, ..] ? $"no holder is worth asking: {passedOver.Reason}"
+            : health.ProblemOfAll is { } problem ? $"no node is asked: {problem}"
             : known.Holders is null ? "no resolver answers"
             : "nobody in reach holds it");
     }
