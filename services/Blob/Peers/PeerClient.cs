@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Net;
 using Microsoft.Extensions.Options;
@@ -233,6 +234,8 @@ internal sealed class PeerAnswer(
 {
     private readonly long _started = time.GetTimestamp();
     private readonly CancellationTokenSource _left = new();
+    private byte[]? _ahead;
+    private int _given;
     private TimeSpan _duration;
     private long _received;
     private int _disposed;
@@ -267,9 +270,34 @@ internal sealed class PeerAnswer(
         _left.Cancel();
     }
 
+    /// <summary>Reads the whole body into memory, out of which <see cref="ReadAsync"/> then gives it.</summary>
+    /// <exception cref="PeerException">The body ends too early or has changed, or the connection broke.</exception>
+    public async Task ReadAheadAsync(CancellationToken cancellation)
+    {
+        var ahead = ArrayPool<byte>.Shared.Rent((int)length);
+        _ahead = ahead;
+        for (var filled = 0; filled < (int)length;)
+        {
+            filled += await ReadBodyAsync(ahead.AsMemory(filled, (int)length - filled), cancellation);
+        }
+    }
+
     /// <summary>Reads the next bytes.</summary>
     /// <exception cref="PeerException">The body ends too early or has changed, or the connection broke.</exception>
-    public async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellation)
+    public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellation)
+    {
+        if (_ahead is null)
+        {
+            return ReadBodyAsync(buffer, cancellation);
+        }
+
+        var count = Math.Min(buffer.Length, (int)length - _given);
+        _ahead.AsMemory(_given, count).CopyTo(buffer);
+        _given += count;
+        return ValueTask.FromResult(count);
+    }
+
+    private async ValueTask<int> ReadBodyAsync(Memory<byte> buffer, CancellationToken cancellation)
     {
         try
         {
@@ -290,6 +318,11 @@ internal sealed class PeerAnswer(
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
             response.Dispose();
+            if (_ahead is not null)
+            {
+                ArrayPool<byte>.Shared.Return(_ahead);
+            }
+
             ended(this, _received, _duration);
         }
     }

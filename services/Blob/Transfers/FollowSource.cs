@@ -20,6 +20,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
     private NodeIdentity? _parent;
     private int _depth;
     private long _received;
+    private bool _isFromHolders;
     private bool _hasAskedOfLead;
     private volatile Leaving? _leaving;
     private CancellationTokenSource? _watching;
@@ -33,13 +34,21 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
         EndWatch();
         try
         {
+            // Holders may give it in several windows, for which the resolver is not asked again.
+            if (_isFromHolders && await following.StartFartherAsync(farther, request, cancellation) is { } more)
+            {
+                return more;
+            }
+
             if (await FollowAsync(request with { Follow = true }, cancellation) is { } answer)
             {
                 Watch(answer);
                 return answer;
             }
 
-            return await following.StartFartherAsync(farther, request, cancellation);
+            var held = await following.StartFartherAsync(farther, request, cancellation);
+            _isFromHolders = held is not null;
+            return held;
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {

@@ -12,6 +12,8 @@ internal sealed class PeerTransfers(
     HedgedStart hedged,
     Following following,
     Ingests ingests,
+    PeerClient peers,
+    FastestRate fastest,
     PeerHealth health,
     IOptions<BlobOptions> options,
     BlobMetrics metrics,
@@ -22,6 +24,11 @@ internal sealed class PeerTransfers(
     public VerifyingReader Open(PullPlan plan, string target, Digest digest, long first, long? last, CancellationToken cancellation)
     {
         IPeerSource holders = new HolderSource(hedged, QueueOf(plan, digest), options.Value.PeerStartBudget);
+        if (last is null && plan.KnownBytes is { } bytes && bytes - first >= SpreadSource.LeastBytes && NearestOf(plan) is [_, _, ..] nearest)
+        {
+            holders = new SpreadSource(holders, nearest, bytes, peers, fastest, time);
+        }
+
         var source = plan.Follows ? following.Before(holders, plan, target, digest, isRest: first > 0) : holders;
         var reader = new ResumingReader(
             source,
@@ -74,6 +81,8 @@ internal sealed class PeerTransfers(
         cancellation.ThrowIfCancellationRequested();
         return answer is not null && new ContentPart(target, digest, 0, null, plan.KnownBytes).MayHave(answer.Total) ? (answer.Total, answer.Holder) : null;
     }
+
+    private static IReadOnlyList<Holder> NearestOf(PullPlan plan) => [.. plan.Holders.Where(holder => holder.Tier == plan.Holders[0].Tier)];
 
     private PeerQueue QueueOf(PullPlan plan, Digest digest) =>
         new(plan.Holders, options.Value.MaxPeerAttempts, holder => health.ProblemOf(holder.Node.Name, digest) is not null);

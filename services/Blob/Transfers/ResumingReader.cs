@@ -63,6 +63,7 @@ internal sealed partial class ResumingReader(
     private TimeSpan _excused;
     private int _sinceProgress;
     private bool _received;
+    private bool _hasBroken;
 
     /// <summary>What is read.</summary>
     public ContentPart Part => part;
@@ -129,9 +130,15 @@ internal sealed partial class ResumingReader(
                 return 0;
             }
 
+            if (Offset == _answer!.Offset + _answer.Length)
+            {
+                EndAnswer();
+                continue;
+            }
+
             try
             {
-                return await ReadOnceAsync(_answer!, buffer[..(int)Math.Min(buffer.Length, End - Offset)]);
+                return await ReadOnceAsync(_answer, buffer[..(int)Math.Min(buffer.Length, End - Offset)]);
             }
             catch (PeerException e)
             {
@@ -196,12 +203,13 @@ internal sealed partial class ResumingReader(
         _left = answer.Left.UnsafeRegister(_ => patience.Cancel(), null);
         (_waited, _excused, _sinceProgress) = (TimeSpan.Zero, TimeSpan.Zero, 0);
         _contributors[answer.Holder] = answer.IsRelayed || _contributors.GetValueOrDefault(answer.Holder);
-        if (Offset > part.First)
+        if (_hasBroken && Offset > part.First)
         {
             metrics.Resumed();
             Log.Resumed(logger, Holder.Node.Name, part.Digest, Offset);
         }
 
+        _hasBroken = false;
         return answer;
     }
 
@@ -291,6 +299,7 @@ internal sealed partial class ResumingReader(
     {
         Log.Broke(logger, Holder.Node.Name, part.Digest, Offset, reason);
         EndAnswer();
+        _hasBroken = true;
     }
 
     private void EndAnswer()
