@@ -75,6 +75,12 @@ public static class SpegelHeaders
     /// </summary>
     public const string Checking = "Spegel-Dapr-Checking";
 
+    /// <summary>
+    /// On a request with <see cref="Follow"/>: the asker can read a blob in pieces, each with its sum. Its value is <c>1</c>. On the answer in pieces: how many bytes
+    /// of content are in it. Such an answer has no length.
+    /// </summary>
+    public const string Pieces = "Spegel-Dapr-Pieces";
+
     /// <summary>On an answer: its bytes come from a node that was still downloading them. Its value is <c>1</c>.</summary>
     public const string Relayed = "Spegel-Dapr-Relayed";
 

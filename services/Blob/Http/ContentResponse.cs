@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.Net.Http.Headers;
+using SpegelDapr.Blob.Peers;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Blob.Http;
@@ -11,7 +12,9 @@ namespace SpegelDapr.Blob.Http;
 /// <param name="Tier">How far its bytes come.</param>
 /// <param name="Holder">The node they come from.</param>
 /// <param name="IsRelayed">Whether that node is still downloading it.</param>
-internal sealed record ContentResponse(Digest Digest, string MediaType, long Length, Tier Tier, NodeName Holder, bool IsRelayed = false)
+/// <param name="InPieces">Whether the body is in <see cref="Pieces"/>.</param>
+internal sealed record ContentResponse(
+    Digest Digest, string MediaType, long Length, Tier Tier, NodeName Holder, bool IsRelayed = false, bool InPieces = false)
 {
     public const string BlobMediaType = "application/octet-stream";
 
@@ -20,6 +23,9 @@ internal sealed record ContentResponse(Digest Digest, string MediaType, long Len
     /// </summary>
     public static ByteRange? RangeOf(HttpRequest request, Digest digest) =>
         request.Headers.IfRange is { Count: > 0 } validator && validator != ETagOf(digest) ? null : ByteRange.Parse(request.Headers.Range);
+
+    /// <summary>Whether who asks can read a blob in <see cref="Pieces"/>.</summary>
+    public static bool TakesPieces(HttpRequest request) => request.Headers.ContainsKey(SpegelHeaders.Follow) && request.Headers.ContainsKey(SpegelHeaders.Pieces);
 
     /// <summary>Whether a range is all that follows its first byte: what is asked for by who has the beginning.</summary>
     public static bool IsRest(ByteRange? range) => range is { First: > 0, Last: null };
@@ -66,6 +72,11 @@ internal sealed record ContentResponse(Digest Digest, string MediaType, long Len
         }
 
         response.ContentType = MediaType;
+        if (InPieces && !isHead)
+        {
+            response.Headers[SpegelHeaders.Pieces] = part.Count.ToString(CultureInfo.InvariantCulture);
+            return part;
+        }
 
         // containerd 2.1 and later take the length of an open-ended range as leave to ask for the rest in several requests at once, and a pull fails with
         // the first that is not answered (core/remotes/docker/fetcher.go, with concurrent_layer_fetch_buffer). Content-Range says it to all others.

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob.Planning;
@@ -40,10 +41,13 @@ internal sealed class ContentSender(
     {
         if (request.Kind == ContentKind.Blob)
         {
-            var response = new ContentResponse(digest, ContentResponse.BlobMediaType, file.Length, Tier.Local, _node);
+            var response = new ContentResponse(
+                digest, ContentResponse.BlobMediaType, file.Length, Tier.Local, _node, InPieces: toPeer && ContentResponse.TakesPieces(context.Request));
             if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
             {
-                await SendFileAsync(context, file, offset, count, toPeer, peer);
+                await (response.InPieces
+                    ? SendInPiecesAsync(context, offset, count, (buffer, at) => ValueTask.FromResult(file.Read(buffer.Span, at)), (sent, _) => peer?.Sent(sent, isBehind: true), isRelayed: false)
+                    : SendFileAsync(context, file, offset, count, toPeer, peer));
             }
 
             return RequestOutcome.Local;
@@ -94,6 +98,42 @@ internal sealed class ContentSender(
         }
 
         return true;
+    }
+
+    /// <summary>Sends a part of a blob to another node in pieces, as it can be read.</summary>
+    /// <param name="context">The request that is answered.</param>
+    /// <param name="offset">Where in the content the part begins.</param>
+    /// <param name="count">How many bytes it has.</param>
+    /// <param name="read">Reads into a buffer of at least <see cref="ChunkBytes"/> what there is at an offset.</param>
+    /// <param name="told">Is told how many bytes have been sent, and up to which place in the content.</param>
+    /// <param name="isRelayed">Whether this node is still downloading it.</param>
+    public async Task SendInPiecesAsync(
+        HttpContext context, long offset, long count, Func<Memory<byte>, long, ValueTask<int>> read, Action<int, long> told, bool isRelayed)
+    {
+        using var body = BodyOf(context);
+        var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
+        try
+        {
+            // The headers go at once, by which who follows knows that there is something to wait for.
+            await body.SendAsync(0);
+            while (count > 0)
+            {
+                var sent = (int)Math.Min(await read(buffer, offset), count);
+                if (sent == 0)
+                {
+                    throw new EndOfStreamException("The file became shorter while it was sent.");
+                }
+
+                await body.SendPiecesAsync(buffer.AsSpan(0, sent), offset);
+                (offset, count) = (offset + sent, count - sent);
+                told(sent, offset);
+                metrics.Served(sent, Tier.Local, ContentKind.Blob, toPeer: true, isRelayed);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
 
     private async Task SendFileAsync(HttpContext context, LocalFile file, long offset, long count, bool toPeer, FedPeer? peer)

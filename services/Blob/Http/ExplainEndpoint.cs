@@ -50,7 +50,7 @@ internal sealed class ExplainEndpoint(
         if ((key.Digest ?? named?.Digest) is not { } digest)
         {
             var reason = named is null ? "no resolver answers" : "nobody in reach knows the tag";
-            return Explain(key, null, isLocal: false, new PullPlan([new PlannedSource(SourceKind.Upstream, Tier.Upstream, reason)], [], 0, registry ?? ""), []);
+            return Explain(key, null, isLocal: false, new PullPlan([new PlannedSource(SourceKind.Upstream, Tier.Upstream, reason)], [], 0, null, registry ?? ""), []);
         }
 
         var resolved = key.IsTag ? await holders.FindAsync(digest, cancellation) : named;

@@ -129,13 +129,17 @@ internal sealed class PeerEndpoint(
                     context.Response.Headers[SpegelHeaders.Path] = NodeNames.Join(path);
                 }
 
-                var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _node, IsRelayed: true);
+                var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _node, IsRelayed: true, ContentResponse.TakesPieces(context.Request));
                 if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
                 {
-                    await SendDownloadAsync(context, download, offset, count, peer);
+                    await (response.InPieces
+                        ? sender.SendInPiecesAsync(context, offset, count, (buffer, at) => download.ReadAsync(buffer, at, cancellation), Sent, isRelayed: true)
+                        : SendDownloadAsync(context, download, offset, count, Sent));
                 }
 
                 return RequestOutcome.Relayed;
+
+                void Sent(int bytes, long upTo) => peer.Sent(bytes, isBehind: download.Progress - upTo > LeastBehindBytes);
             }
 
             if (download is not null && !await download.IsCommittedAsync(cancellation))
@@ -179,7 +183,7 @@ internal sealed class PeerEndpoint(
         return RequestOutcome.Progress;
     }
 
-    private async Task SendDownloadAsync(HttpContext context, GrowingFile download, long offset, long count, FedPeer peer)
+    private async Task SendDownloadAsync(HttpContext context, GrowingFile download, long offset, long count, Action<int, long> told)
     {
         // The headers go at once, by which the follower knows that there is something to wait for.
         using var body = sender.BodyOf(context);
@@ -189,7 +193,7 @@ internal sealed class PeerEndpoint(
             var read = (int)Math.Min(await download.ReadAsync(body.GetMemory(ContentSender.ChunkBytes), offset, context.RequestAborted), count);
             (offset, count) = (offset + read, count - read);
             await body.SendAsync(read);
-            peer.Sent(read, isBehind: download.Progress - offset > LeastBehindBytes);
+            told(read, offset);
             metrics.Served(read, Tier.Local, ContentKind.Blob, toPeer: true, isRelayed: true);
         }
     }

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using SpegelDapr.Blob.Peers;
 
 namespace SpegelDapr.Blob.Http;
 
@@ -56,6 +57,21 @@ internal sealed class ResponseSender : IDisposable
         }
 
         await flush;
+    }
+
+    /// <summary>Sends bytes of content, which begin there at the offset, in <see cref="Pieces"/>.</summary>
+    /// <exception cref="IOException">The service stops.</exception>
+    public ValueTask SendPiecesAsync(ReadOnlySpan<byte> content, long offset)
+    {
+        while (!content.IsEmpty)
+        {
+            var piece = content[..Math.Min(content.Length, Pieces.MostBytes)];
+            _writer.Advance(Pieces.Write(piece, offset, _writer.GetSpan(Pieces.HeadBytes + piece.Length)));
+            content = content[piece.Length..];
+            offset += piece.Length;
+        }
+
+        return SendAsync(0);
     }
 
     /// <inheritdoc/>

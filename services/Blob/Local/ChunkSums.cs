@@ -14,15 +14,20 @@ internal sealed class ChunkSums
 
     private readonly ConcurrentDictionary<long, ulong> _sums = new();
 
-    /// <summary>Whether some chunk has changed.</summary>
-    public bool IsCorrupt { get; private set; }
+    private volatile bool _isCorrupt;
+
+    /// <summary>Whether some chunk has changed, or the whole is wrong.</summary>
+    public bool IsCorrupt => _isCorrupt;
 
     /// <summary>Whether the chunk is as it was; true for one that is seen for the first time.</summary>
     public bool Matches(long chunk, ReadOnlySpan<byte> bytes)
     {
         var sum = XxHash3.HashToUInt64(bytes);
         var matches = _sums.GetOrAdd(chunk, sum) == sum;
-        IsCorrupt |= !matches;
+        _isCorrupt |= !matches;
         return matches;
     }
+
+    /// <summary>Says that the whole does not match its digest.</summary>
+    public void Condemn() => _isCorrupt = true;
 }

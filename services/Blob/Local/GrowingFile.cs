@@ -119,6 +119,11 @@ internal sealed class GrowingFile(Ingest ingest, SafeFileHandle handle, LocalCon
     /// <summary>Takes the file's length, and judges it when it has not changed.</summary>
     private void Look()
     {
+        if (ingest.Sums.IsCorrupt)
+        {
+            throw new IngestEndedException("the download is corrupt");
+        }
+
         var length = Math.Min(RandomAccess.GetLength(handle), Total);
         if (length < _length)
         {

@@ -34,7 +34,7 @@ internal sealed partial class Ingests(
     private static readonly TimeSpan SumsLive = TimeSpan.FromMinutes(2);
 
     private readonly string _root = Path.Combine(Path.GetFullPath(options.Value.ContentPath), "ingest");
-    private readonly ConcurrentDictionary<Digest, bool> _readAlong = new();
+    private readonly ConcurrentDictionary<Digest, ChunkSums> _readAlong = new();
     private readonly MemoryCache _sums = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
 
     /// <summary>
@@ -90,11 +90,14 @@ internal sealed partial class Ingests(
     /// <summary>Reads along with a download that is about to begin here, in the background.</summary>
     public void ReadAlong(Digest digest)
     {
-        if (_readAlong.TryAdd(digest, true))
+        if (_readAlong.TryAdd(digest, SumsOf(digest)))
         {
             _ = ReadAlongAsync(digest);
         }
     }
+
+    /// <summary>Gives this download to no other node any longer, since what has come does not match its digest.</summary>
+    public void Condemn(Digest digest) => SumsOf(digest).Condemn();
 
     /// <inheritdoc/>
     public void Dispose() => _sums.Dispose();
@@ -115,6 +118,8 @@ internal sealed partial class Ingests(
         }
         finally
         {
+            // Those that follow read on.
+            Keep(digest, _readAlong[digest]);
             _readAlong.TryRemove(digest, out _);
         }
     }
@@ -175,13 +180,11 @@ internal sealed partial class Ingests(
     {
         lock (_sums)
         {
-            return _sums.GetOrCreate(digest, entry =>
-            {
-                (entry.Size, entry.SlidingExpiration) = (1, SumsLive);
-                return new ChunkSums();
-            })!;
+            return _readAlong.GetValueOrDefault(digest) ?? _sums.Get<ChunkSums>(digest) ?? Keep(digest, new ChunkSums());
         }
     }
+
+    private ChunkSums Keep(Digest digest, ChunkSums sums) => _sums.Set(digest, sums, new MemoryCacheEntryOptions { Size = 1, SlidingExpiration = SumsLive });
 
     private static partial class Log
     {

@@ -90,6 +90,7 @@ internal sealed partial class HedgedStart(
             var waited = time.GetElapsedTime(attempt.Started);
             metrics.FirstByte(waited, attempt.Holder.Tier);
             routes.From(attempt.Holder.Node.Location).ObserveFirstByte(waited);
+            health.Answered();
             return answer;
         }
         catch (PeerDeclinedException e)
@@ -101,6 +102,7 @@ internal sealed partial class HedgedStart(
         {
             routes.From(attempt.Holder.Node.Location).ObserveFailure(time.GetElapsedTime(attempt.Started));
             Log.Refused(logger, attempt.Holder.Node.Name, request.Target, e.Message);
+            health.Failed(attempt.Holder.Node.Name, e);
         }
         catch (OperationCanceledException)
         {

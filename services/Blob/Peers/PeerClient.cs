@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Net;
 using Microsoft.Extensions.Options;
@@ -17,7 +18,11 @@ internal sealed record PeerRequest(HttpMethod Method, string Target, long? From 
 
 /// <summary>A peer does not give what it was asked for; the message says why, in one line whatever the peer has put into it.</summary>
 internal class PeerException(string message, Exception? inner = null)
-    : Exception(string.Concat(message.Select(letter => char.IsControl(letter) ? '?' : letter)), inner);
+    : Exception(string.Concat(message.Select(letter => char.IsControl(letter) ? '?' : letter)), inner)
+{
+    /// <summary>Whether bytes that have come are not those that the peer meant to send.</summary>
+    public bool IsCorrupt { get; init; }
+}
 
 /// <summary>A peer that is well does not give the content to this node now. It is neither absent nor silent, and worth asking again.</summary>
 /// <param name="isChecking">Whether that is because it is still checking what it has.</param>
@@ -80,6 +85,7 @@ internal sealed class PeerClient : IDisposable
         if (request.Follow)
         {
             message.Headers.TryAddWithoutValidation(SpegelHeaders.Follow, "1");
+            message.Headers.TryAddWithoutValidation(SpegelHeaders.Pieces, "1");
         }
 
         if (request.Refer)
@@ -98,9 +104,15 @@ internal sealed class PeerClient : IDisposable
         try
         {
             response = await _http.SendAsync(message, cancellation);
-            var (offset, length, total) = PartOf(request, response);
+            var inPieces = request.Follow ? NumberIn(response, SpegelHeaders.Pieces) : null;
+            var (offset, length, total) = PartOf(request, response, inPieces);
             var body = await response.Content.ReadAsStreamAsync(cancellation);
-            answer = new PeerAnswer(holder, response, body, offset, length, total, _time, Ended) { Patience = _stallBudget };
+            answer = new PeerAnswer(
+                holder, response, inPieces is null ? body.ReadAsync : new PieceReader(body, offset, length).ReadAsync, offset, length, total, _time, Ended)
+            {
+                IsChecked = inPieces is not null,
+                Patience = _stallBudget,
+            };
             return answer;
         }
         catch (HttpRequestException e)
@@ -132,14 +144,10 @@ internal sealed class PeerClient : IDisposable
         try
         {
             using var response = await _http.SendAsync(message, either.Token);
-            return response.IsSuccessStatusCode && NumberIn(SpegelHeaders.Progress) is { } bytes
-                ? new PeerProgress(bytes, NodeName.TryParse(TextIn(SpegelHeaders.Source), out var source) ? source : null, NumberIn(SpegelHeaders.Fastest))
+            return response.IsSuccessStatusCode && NumberIn(response, SpegelHeaders.Progress) is { } bytes
+                ? new PeerProgress(
+                    bytes, NodeName.TryParse(TextIn(response, SpegelHeaders.Source), out var source) ? source : null, NumberIn(response, SpegelHeaders.Fastest))
                 : null;
-
-            string? TextIn(string header) => response.Headers.TryGetValues(header, out var values) ? values.FirstOrDefault() : null;
-
-            long? NumberIn(string header) =>
-                long.TryParse(TextIn(header), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
         }
         catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
         {
@@ -148,12 +156,12 @@ internal sealed class PeerClient : IDisposable
         }
     }
 
-    /// <summary>Whether a node's blob service answers at all, within the time that a connection may take.</summary>
-    public async Task<bool> IsAliveAsync(NodeIdentity node, CancellationToken cancellation)
+    /// <summary>Whether a node's blob service answers at all, within so much time.</summary>
+    public async Task<bool> IsAliveAsync(NodeIdentity node, TimeSpan patience, CancellationToken cancellation)
     {
         using var message = new HttpRequestMessage(HttpMethod.Head, new Uri(node.Address.Uri, Base));
         message.Headers.TryAddWithoutValidation(SpegelHeaders.Peer, _claim);
-        using var budget = new CancellationTokenSource(_connectBudget, _time);
+        using var budget = new CancellationTokenSource(patience, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
         try
         {
@@ -177,7 +185,13 @@ internal sealed class PeerClient : IDisposable
         _routes.Received(answer.Holder.Node.Location, measured, duration);
     }
 
-    private static (long Offset, long Length, long Total) PartOf(PeerRequest request, HttpResponseMessage response)
+    private static string? TextIn(HttpResponseMessage response, string header) =>
+        response.Headers.TryGetValues(header, out var values) ? values.FirstOrDefault() : null;
+
+    private static long? NumberIn(HttpResponseMessage response, string header) =>
+        long.TryParse(TextIn(response, header), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
+
+    private static (long Offset, long Length, long Total) PartOf(PeerRequest request, HttpResponseMessage response, long? inPieces)
     {
         var expected = request.From is null ? HttpStatusCode.OK : HttpStatusCode.PartialContent;
         var isChecking = response.Headers.Contains(SpegelHeaders.Checking);
@@ -196,7 +210,7 @@ internal sealed class PeerClient : IDisposable
             throw new PeerException("an encoded answer");
         }
 
-        if (response.Content.Headers.ContentLength is not { } length)
+        if ((inPieces ?? response.Content.Headers.ContentLength) is not { } length)
         {
             throw new PeerException("an answer without Content-Length");
         }
@@ -212,7 +226,7 @@ internal sealed class PeerClient : IDisposable
             || last != Math.Min(request.To ?? long.MaxValue, total - 1)
             || length != last - first + 1)
         {
-            throw new PeerException($"Content-Range '{range}' with Content-Length {length} instead of the range from {from}");
+            throw new PeerException($"Content-Range '{range}' with {length} bytes instead of the range from {from}");
         }
 
         return (first, length, total);
@@ -228,16 +242,16 @@ internal sealed record PeerProgress(long Bytes, NodeName? Source, long? Fastest)
 /// <summary>The beginning of a peer's answer, and its body as a stream.</summary>
 /// <param name="holder">The peer.</param>
 /// <param name="response">The answer, which is disposed of with this.</param>
-/// <param name="body">The body.</param>
+/// <param name="read">Reads the next bytes of content out of the body.</param>
 /// <param name="offset">Where in the content the body begins.</param>
-/// <param name="length">The body's length in bytes.</param>
+/// <param name="length">How many bytes of content are in the body.</param>
 /// <param name="total">The content's length in bytes.</param>
 /// <param name="time">Times the body.</param>
 /// <param name="ended">Told once how much of the body has been read, and how long that took.</param>
 internal sealed class PeerAnswer(
     Holder holder,
     HttpResponseMessage response,
-    Stream body,
+    Func<Memory<byte>, CancellationToken, ValueTask<int>> read,
     long offset,
     long length,
     long total,
@@ -246,6 +260,8 @@ internal sealed class PeerAnswer(
 {
     private readonly long _started = time.GetTimestamp();
     private readonly CancellationTokenSource _left = new();
+    private byte[]? _ahead;
+    private int _given;
     private TimeSpan _duration;
     private long _received;
     private int _disposed;
@@ -257,6 +273,9 @@ internal sealed class PeerAnswer(
 
     /// <summary>The nodes over which the content comes to the peer, the nearest first.</summary>
     public IReadOnlyList<NodeName> Path { get; } = NodeNames.In(response, SpegelHeaders.Path);
+
+    /// <summary>Whether what is read of it is known to be what the peer meant to send.</summary>
+    public required bool IsChecked { get; init; }
 
     /// <summary>How long it may send nothing.</summary>
     public required TimeSpan Patience { get; set; }
@@ -280,16 +299,41 @@ internal sealed class PeerAnswer(
         _left.Cancel();
     }
 
+    /// <summary>Reads the whole body into memory, out of which <see cref="ReadAsync"/> then gives it.</summary>
+    /// <exception cref="PeerException">The body ends too early or has changed, or the connection broke.</exception>
+    public async Task ReadAheadAsync(CancellationToken cancellation)
+    {
+        var ahead = ArrayPool<byte>.Shared.Rent((int)length);
+        _ahead = ahead;
+        for (var filled = 0; filled < (int)length;)
+        {
+            filled += await ReadBodyAsync(ahead.AsMemory(filled, (int)length - filled), cancellation);
+        }
+    }
+
     /// <summary>Reads the next bytes.</summary>
-    /// <exception cref="PeerException">The body ends too early, or the connection broke.</exception>
-    public async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellation)
+    /// <exception cref="PeerException">The body ends too early or has changed, or the connection broke.</exception>
+    public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellation)
+    {
+        if (_ahead is null)
+        {
+            return ReadBodyAsync(buffer, cancellation);
+        }
+
+        var count = Math.Min(buffer.Length, (int)length - _given);
+        _ahead.AsMemory(_given, count).CopyTo(buffer);
+        _given += count;
+        return ValueTask.FromResult(count);
+    }
+
+    private async ValueTask<int> ReadBodyAsync(Memory<byte> buffer, CancellationToken cancellation)
     {
         try
         {
-            var read = await body.ReadAsync(buffer, cancellation);
-            _received += read;
+            var count = await read(buffer, cancellation);
+            _received += count;
             _duration = time.GetElapsedTime(_started);
-            return read > 0 ? read : throw new PeerException("the answer ended early");
+            return count > 0 ? count : throw new PeerException("the answer ended early");
         }
         catch (IOException e)
         {
@@ -303,6 +347,11 @@ internal sealed class PeerAnswer(
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
             response.Dispose();
+            if (_ahead is not null)
+            {
+                ArrayPool<byte>.Shared.Return(_ahead);
+            }
+
             ended(this, _received, _duration);
         }
     }

@@ -18,8 +18,9 @@ internal sealed record PullKnowledge(IReadOnlyList<Holder>? Holders, IReadOnlyLi
 /// <param name="Sources">Where the content is looked for, in this order; upstream is the last.</param>
 /// <param name="Candidates">All holders, in the order in which they would be asked, and whether each is.</param>
 /// <param name="Bytes">The content's size, or what is assumed of it.</param>
+/// <param name="KnownBytes">Its size as a manifest says; null when none has.</param>
 /// <param name="Registry">The registry that containerd goes to otherwise; empty when unknown.</param>
-internal sealed record PullPlan(IReadOnlyList<PlannedSource> Sources, IReadOnlyList<Candidate> Candidates, long Bytes, string Registry)
+internal sealed record PullPlan(IReadOnlyList<PlannedSource> Sources, IReadOnlyList<Candidate> Candidates, long Bytes, long? KnownBytes, string Registry)
 {
     /// <summary>The holders to ask.</summary>
     public IReadOnlyList<Holder> Holders { get; } = [.. Candidates.Where(candidate => candidate.IsUsed).Select(candidate => candidate.Holder)];

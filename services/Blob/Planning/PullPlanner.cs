@@ -32,7 +32,7 @@ internal sealed class PullPlanner(
         var bytes = manifest?.Bytes ?? (question.Kind == ContentKind.Manifest ? 0 : ManifestMemory.TypicalBytes);
         var registry = question.Registry ?? manifest?.Registry ?? "";
         var candidates = Judge(question.Digest, registry, bytes, known.Holders ?? []);
-        return new PullPlan([.. SourcesOf(question, known, candidates, manifest?.Bytes)], candidates, bytes, registry);
+        return new PullPlan([.. SourcesOf(question, known, candidates, manifest?.Bytes)], candidates, bytes, manifest?.Bytes, registry);
     }
 
     /// <summary>Remembers what mode adaptive has decided in a plan that is carried out.</summary>
@@ -90,6 +90,7 @@ internal sealed class PullPlanner(
         var near = used.Count(candidate => candidate.Holder.Tier == Tier.SameZone);
         if (options.Value.Relay
             && question.MayFollow
+            && health.ProblemOfAll is null
             && known is { Holders: not null, InFlight: null } or { InFlight: [_, ..] }
             && (near == 0 || bytes >= LeastBytesThatCrowd))
         {
@@ -108,6 +109,7 @@ internal sealed class PullPlanner(
             Tier.Upstream,
             used.Count > 0 ? "when no holder gives it"
             : candidates is [var passedOver, ..] ? $"no holder is worth asking: {passedOver.Reason}"
+            : health.ProblemOfAll is { } problem ? $"no node is asked: {problem}"
             : known.Holders is null ? "no resolver answers"
             : "nobody in reach holds it");
     }

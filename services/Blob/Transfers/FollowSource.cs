@@ -12,7 +12,7 @@ namespace SpegelDapr.Blob.Transfers;
 /// <paramref name="farther"/> holders or, if there are none, from upstream.
 /// </summary>
 internal sealed class FollowSource(
-    Following following, PullPlan plan, string target, Digest digest, Tail tail, HolderSource farther, (NodeIdentity Node, int Depth)? known) : IPeerSource
+    Following following, PullPlan plan, string target, Digest digest, Tail tail, IPeerSource farther, PeerQueue candidates, (NodeIdentity Node, int Depth)? known) : IPeerSource
 {
     private readonly List<NodeName> _failed = [];
     private readonly List<NodeName> _declined = [];
@@ -25,6 +25,7 @@ internal sealed class FollowSource(
     private NodeIdentity? _parent;
     private int _depth;
     private long _received;
+    private bool _isFromHolders;
     private bool _hasAskedOfLead;
     private Leaving? _leaving;
     private CancellationTokenSource? _watching;
@@ -39,13 +40,21 @@ internal sealed class FollowSource(
         request = request with { Refer = true };
         try
         {
+            // Holders may give it in several windows, for which the resolver is not asked again.
+            if (_isFromHolders && await following.StartFartherAsync(farther, request, cancellation) is { } more)
+            {
+                return more;
+            }
+
             if (await FollowAsync(request with { Follow = true }, cancellation) is { } answer)
             {
                 Watch(answer);
                 return answer;
             }
 
-            return await following.StartFartherAsync(farther, request, cancellation);
+            var held = await following.StartFartherAsync(farther, request, cancellation);
+            _isFromHolders = held is not null;
+            return held;
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -105,7 +114,7 @@ internal sealed class FollowSource(
                 _parent = null;
             }
 
-            told ??= _failed.Count + _declined.Count >= following.MostFailed ? null
+            told ??= _failed.Count + _declined.Count >= following.MostFailed || following.IsPaused ? null
                 : await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: null, cancellation);
             if (told?.Parent is not { } named || !following.IsInZone(named))
             {
@@ -117,7 +126,7 @@ internal sealed class FollowSource(
             if (_holders.Contains(named.Name))
             {
                 // It is asked like any holder, with the others to fall back on.
-                farther.Prefer(named.Name);
+                candidates.Prefer(named.Name);
                 Change(_depth, named, []);
                 return null;
             }

@@ -40,22 +40,26 @@ internal sealed partial class Following(
     /// <summary>After so many nodes that were followed in vain no other is.</summary>
     public int MostFailed => Math.Min(options.Value.MaxPeerAttempts, FollowRequest.MaxFailed);
 
+    /// <summary>Whether no node at all is to be asked now.</summary>
+    public bool IsPaused => health.ProblemOfAll is not null;
+
     /// <summary>
     /// The nodes in flight, with the holders that are farther than they; the holders alone where another request for the whole follows somebody already.
     /// </summary>
     /// <param name="farther">The holders.</param>
+    /// <param name="candidates">The same, of which one may be preferred.</param>
     /// <param name="plan">The plan that they are of.</param>
     /// <param name="target">The path and query at which nodes have the content.</param>
     /// <param name="digest">The content.</param>
     /// <param name="isRest">Whether what is asked for does not begin at the first byte. It then comes from the node that another request follows, or has followed.</param>
-    public IPeerSource Before(HolderSource farther, PullPlan plan, string target, Digest digest, bool isRest)
+    public IPeerSource Before(IPeerSource farther, PeerQueue candidates, PullPlan plan, string target, Digest digest, bool isRest)
     {
         return TryFollow(isRest ? feeds.ParentOf(digest) : null) is { } follow ? follow
             : isRest ? new JoinSource(this, digest, farther, () => TryFollow(known: null))
             : farther;
 
         FollowSource? TryFollow((NodeIdentity Node, int Depth)? known) =>
-            feeds.TryBegin(digest) is { } tail ? new FollowSource(this, plan, target, digest, tail, farther, known) : null;
+            feeds.TryBegin(digest) is { } tail ? new FollowSource(this, plan, target, digest, tail, farther, candidates, known) : null;
     }
 
     /// <summary>Waits.</summary>
@@ -91,7 +95,15 @@ internal sealed partial class Following(
         using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
         try
         {
-            var answer = await peers.AskAsync(new Holder(parent, Tier.SameZone), request with { Follow = true }, either.Token);
+            var asked = peers.AskAsync(new Holder(parent, Tier.SameZone), request with { Follow = true }, either.Token);
+            if (await IsDeadAsync(parent, asked, either.Token))
+            {
+                health.Silent(parent.Name);
+                await either.CancelAsync();
+            }
+
+            var answer = await asked;
+            health.Answered();
             answer.Patience = feeds.Patience(depth);
             return (answer, null);
         }
@@ -103,27 +115,36 @@ internal sealed partial class Following(
         catch (PeerException e)
         {
             Log.Refused(logger, parent.Name, digest, e.Message);
-            if (e.InnerException is OperationCanceledException)
-            {
-                health.Silent(parent.Name);
-            }
+            health.Failed(parent.Name, e);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
             Log.Refused(logger, parent.Name, digest, "no answer in time");
-            await NoteIfDeadAsync(parent, cancellation);
         }
 
         return default;
     }
 
-    /// <summary>A node may be busy, or hash what it has; one that does not even answer that it is there is not asked for the next layer.</summary>
-    private async Task NoteIfDeadAsync(NodeIdentity node, CancellationToken cancellation)
+    /// <summary>
+    /// A node that has not answered yet may be busy, or hash what it has. One that does not even answer that it is there is not waited for, and not asked for the
+    /// next layer.
+    /// </summary>
+    private async Task<bool> IsDeadAsync(NodeIdentity node, Task asked, CancellationToken cancellation)
     {
-        if (!await peers.IsAliveAsync(node, cancellation) && !cancellation.IsCancellationRequested)
+        using var known = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var (connect, hedge) = (options.Value.PeerConnectBudget, options.Value.HedgeDelay);
+        var (delay, patience) = health.IsInDoubt ? (connect / 10, connect / 4) : (hedge < connect / 2 ? hedge : connect / 2, connect);
+        if (await Task.WhenAny(asked, Task.Delay(delay, time, known.Token)) != asked)
         {
-            health.Silent(node.Name);
+            var alive = peers.IsAliveAsync(node, patience, known.Token);
+            if (await Task.WhenAny(asked, alive) != asked)
+            {
+                return !await alive && !cancellation.IsCancellationRequested;
+            }
         }
+
+        await known.CancelAsync();
+        return false;
     }
 
     /// <summary>The answer of a holder. It has the content already, so it is not waited for as long as those are that still download it.</summary>
@@ -138,8 +159,21 @@ internal sealed partial class Following(
     /// Whether a node that is followed at that depth may be silent for longer. When the one before it is gone, it needs time to find another, or to begin
     /// upstream: if its followers gave it up meanwhile, each node of a chain would become a lead, one after the other.
     /// </summary>
-    public async Task<bool> ExcusesAsync(Holder parent, int depth, TimeSpan silence, CancellationToken cancellation) =>
-        silence < feeds.LongestPatience(depth) && await peers.IsAliveAsync(parent.Node, cancellation);
+    public async Task<bool> ExcusesAsync(Holder parent, int depth, TimeSpan silence, CancellationToken cancellation)
+    {
+        if (silence >= feeds.LongestPatience(depth))
+        {
+            return false;
+        }
+
+        var isAlive = await peers.IsAliveAsync(parent.Node, options.Value.PeerConnectBudget, cancellation);
+        if (!isAlive && !cancellation.IsCancellationRequested)
+        {
+            health.Silent(parent.Node.Name);
+        }
+
+        return isAlive;
+    }
 
     /// <summary>Whether a node that the resolver names may be followed: whatever the answer says, not itself, and none outside the zone.</summary>
     public bool IsInZone(NodeIdentity other) => other.Location == _node.Location && other.Name != _node.Name;

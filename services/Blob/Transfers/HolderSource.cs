@@ -12,9 +12,6 @@ internal sealed class HolderSource(HedgedStart hedged, Referrals referrals, Peer
     /// <inheritdoc/>
     public TimeSpan StartBudget => startBudget;
 
-    /// <summary>Asks this holder before the others.</summary>
-    public void Prefer(NodeName node) => candidates.Prefer(node);
-
     /// <inheritdoc/>
     public async Task<PeerAnswer?> StartAsync(PeerRequest request, CancellationToken cancellation)
     {

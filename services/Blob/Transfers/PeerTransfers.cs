@@ -1,5 +1,6 @@
 using System.Buffers;
 using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob.Peers;
 using SpegelDapr.Blob.Planning;
 using SpegelDapr.Contracts;
@@ -11,6 +12,9 @@ internal sealed class PeerTransfers(
     HedgedStart hedged,
     Following following,
     Referrals referrals,
+    Ingests ingests,
+    PeerClient peers,
+    FastestRate fastest,
     PeerHealth health,
     IOptions<BlobOptions> options,
     BlobMetrics metrics,
@@ -20,11 +24,24 @@ internal sealed class PeerTransfers(
     /// <summary>A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read.</summary>
     public VerifyingReader Open(PullPlan plan, string target, Digest digest, long first, long? last, CancellationToken cancellation)
     {
-        var holders = HoldersOf(plan, digest);
-        IPeerSource source = plan.Follows ? following.Before(holders, plan, target, digest, isRest: first > 0) : holders;
+        var candidates = QueueOf(plan, digest);
+        IPeerSource holders = HoldersOf(candidates, digest);
+        if (last is null && plan.KnownBytes is { } bytes && bytes - first >= SpreadSource.LeastBytes && NearestOf(plan) is [_, _, ..] nearest)
+        {
+            holders = new SpreadSource(holders, nearest, bytes, peers, fastest, time);
+        }
+
+        var source = plan.Follows ? following.Before(holders, candidates, plan, target, digest, isRest: first > 0) : holders;
         var reader = new ResumingReader(
-            source, new ContentPart(target, digest, first, last), options.Value.StallBudget, metrics, time, loggers.CreateLogger<ResumingReader>(), cancellation);
-        return new VerifyingReader(reader, health, metrics, loggers.CreateLogger<VerifyingReader>());
+            source,
+            new ContentPart(target, digest, first, last, plan.KnownBytes),
+            options.Value.StallBudget,
+            health,
+            metrics,
+            time,
+            loggers.CreateLogger<ResumingReader>(),
+            cancellation);
+        return new VerifyingReader(reader, ingests, health, metrics, loggers.CreateLogger<VerifyingReader>());
     }
 
     /// <summary>
@@ -67,19 +84,18 @@ internal sealed class PeerTransfers(
     {
         using var budget = new CancellationTokenSource(options.Value.PeerStartBudget, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
-        using var holders = HoldersOf(plan, digest);
+        using var holders = HoldersOf(QueueOf(plan, digest), digest);
         using var answer = await holders.StartAsync(new PeerRequest(HttpMethod.Head, target), either.Token);
         cancellation.ThrowIfCancellationRequested();
-        return answer is null ? null : (answer.Total, answer.Holder);
+        return answer is not null && new ContentPart(target, digest, 0, null, plan.KnownBytes).MayHave(answer.Total) ? (answer.Total, answer.Holder) : null;
     }
 
-    private HolderSource HoldersOf(PullPlan plan, Digest digest) => new(
-        hedged,
-        referrals,
-        new PeerQueue(plan.Holders, options.Value.MaxPeerAttempts, holder => health.ProblemOf(holder.Node.Name, digest) is not null),
-        digest,
-        options.Value.PeerStartBudget,
-        time);
+    private static IReadOnlyList<Holder> NearestOf(PullPlan plan) => [.. plan.Holders.Where(holder => holder.Tier == plan.Holders[0].Tier)];
+
+    private PeerQueue QueueOf(PullPlan plan, Digest digest) =>
+        new(plan.Holders, options.Value.MaxPeerAttempts, holder => health.ProblemOf(holder.Node.Name, digest) is not null);
+
+    private HolderSource HoldersOf(PeerQueue candidates, Digest digest) => new(hedged, referrals, candidates, digest, options.Value.PeerStartBudget, time);
 }
 
 /// <summary>Content that has come whole.</summary>

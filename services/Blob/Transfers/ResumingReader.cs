@@ -8,10 +8,17 @@ namespace SpegelDapr.Blob.Transfers;
 /// <param name="Digest">The content's digest.</param>
 /// <param name="First">The first byte.</param>
 /// <param name="Last">The last byte; null for all to the end.</param>
-internal sealed record ContentPart(string Target, Digest Digest, long First, long? Last)
+/// <param name="Total">The content's whole length in bytes, as a manifest says; null when none has.</param>
+internal sealed record ContentPart(string Target, Digest Digest, long First, long? Last, long? Total)
 {
+    /// <summary>No registry takes content that is longer: 1 TiB.</summary>
+    private const long MostTotal = 1L << 40;
+
     /// <summary>Whether it is all of the content.</summary>
     public bool IsWhole => First == 0 && Last is null;
+
+    /// <summary>Whether content of that length can be it.</summary>
+    public bool MayHave(long total) => Total is null ? total <= MostTotal : total == Total;
 }
 
 /// <summary>No peer is left that gives the content, or the rest of it.</summary>
@@ -23,18 +30,29 @@ internal sealed class PeersExhaustedException() : Exception("No peer is left to 
 /// <param name="source">The peers, disposed of with this.</param>
 /// <param name="part">What to read.</param>
 /// <param name="stallBudget">How much longer than its source's budget a first byte may take that is on its way.</param>
+/// <param name="health">Is told who sent bytes that have changed on the way.</param>
 /// <param name="metrics">Counts resumes.</param>
 /// <param name="time">Measures patience.</param>
 /// <param name="logger">Is told of each change of peers.</param>
 /// <param name="cancellation">Ends the reading, because nobody wants it any longer.</param>
 internal sealed partial class ResumingReader(
-    IPeerSource source, ContentPart part, TimeSpan stallBudget, BlobMetrics metrics, TimeProvider time, ILogger logger, CancellationToken cancellation) : IDisposable
+    IPeerSource source,
+    ContentPart part,
+    TimeSpan stallBudget,
+    PeerHealth health,
+    BlobMetrics metrics,
+    TimeProvider time,
+    ILogger logger,
+    CancellationToken cancellation) : IDisposable
 {
     /// <summary>Less than this within its patience, and a peer counts as silent: it would hang a pull as well as one that sends nothing.</summary>
     private const int LeastProgressBytes = 64 * 1024;
 
     private readonly long _started = time.GetTimestamp();
-    private readonly HashSet<Holder> _contributors = [];
+    private readonly Dictionary<Holder, bool> _contributors = [];
+
+    /// <summary>Who sent the next bytes, but not as they were.</summary>
+    private readonly HashSet<NodeName> _suspects = [];
 
     private PeerAnswer? _answer;
     private CancellationTokenSource? _patience;
@@ -45,6 +63,7 @@ internal sealed partial class ResumingReader(
     private TimeSpan _excused;
     private int _sinceProgress;
     private bool _received;
+    private bool _hasBroken;
 
     /// <summary>What is read.</summary>
     public ContentPart Part => part;
@@ -64,8 +83,8 @@ internal sealed partial class ResumingReader(
     /// <summary>Whether that peer is still downloading the content itself.</summary>
     public bool IsRelayed { get; private set; }
 
-    /// <summary>All peers that have given bytes since the beginning.</summary>
-    public IReadOnlyCollection<Holder> Contributors => _contributors;
+    /// <summary>All peers that have given bytes since the beginning, and whether each was still downloading the content itself.</summary>
+    public IReadOnlyDictionary<Holder, bool> Contributors => _contributors;
 
     /// <summary>How long ago the reading was begun.</summary>
     public TimeSpan Elapsed => time.GetElapsedTime(_started);
@@ -111,12 +130,23 @@ internal sealed partial class ResumingReader(
                 return 0;
             }
 
+            if (Offset == _answer!.Offset + _answer.Length)
+            {
+                EndAnswer();
+                continue;
+            }
+
             try
             {
-                return await ReadOnceAsync(_answer!, buffer[..(int)Math.Min(buffer.Length, End - Offset)]);
+                return await ReadOnceAsync(_answer, buffer[..(int)Math.Min(buffer.Length, End - Offset)]);
             }
             catch (PeerException e)
             {
+                if (e.IsCorrupt)
+                {
+                    Suspect();
+                }
+
                 Break(e.Message);
             }
             catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
@@ -163,22 +193,23 @@ internal sealed partial class ResumingReader(
         }
 
         (Holder, IsRelayed) = (answer.Holder, answer.IsRelayed);
-        if (_total is { } total && answer.Total != total)
+        if (!part.MayHave(answer.Total) || (_total is { } total && answer.Total != total))
         {
             answer.Dispose();
-            throw new PeerException($"the content has {answer.Total} bytes there instead of {total}");
+            throw new PeerException($"the content has {answer.Total} bytes there, which cannot be right");
         }
 
         _total = answer.Total;
         _left = answer.Left.UnsafeRegister(_ => patience.Cancel(), null);
         (_waited, _excused, _sinceProgress) = (TimeSpan.Zero, TimeSpan.Zero, 0);
-        _contributors.Add(answer.Holder);
-        if (Offset > part.First)
+        _contributors[answer.Holder] = answer.IsRelayed || _contributors.GetValueOrDefault(answer.Holder);
+        if (_hasBroken && Offset > part.First)
         {
             metrics.Resumed();
             Log.Resumed(logger, Holder.Node.Name, part.Digest, Offset);
         }
 
+        _hasBroken = false;
         return answer;
     }
 
@@ -196,7 +227,31 @@ internal sealed partial class ResumingReader(
 
         source.Received(Offset, buffer.Span[..read]);
         Offset += read;
+        if (answer.IsChecked)
+        {
+            ShunSuspects();
+        }
+
         return read;
+    }
+
+    /// <summary>The peer, the way from there or this node itself has changed bytes. Which, is known when they have come well from another one.</summary>
+    private void Suspect()
+    {
+        metrics.Corrupt("peer");
+        health.Suspect(Holder.Node.Name, part.Digest);
+        _suspects.Add(Holder.Node.Name);
+    }
+
+    private void ShunSuspects()
+    {
+        foreach (var node in _suspects.Where(suspect => suspect != Holder.Node.Name))
+        {
+            Log.Shunned(logger, node, part.Digest);
+            health.Shun(node, part.Digest);
+        }
+
+        _suspects.Clear();
     }
 
     /// <summary>Waits for a read, and ends it when the peer has been silent for too long and is not excused.</summary>
@@ -244,6 +299,7 @@ internal sealed partial class ResumingReader(
     {
         Log.Broke(logger, Holder.Node.Name, part.Digest, Offset, reason);
         EndAnswer();
+        _hasBroken = true;
     }
 
     private void EndAnswer()
@@ -259,6 +315,9 @@ internal sealed partial class ResumingReader(
     {
         [LoggerMessage(LogLevel.Information, "Node {Node} stopped at byte {Offset} of {Digest}: {Reason}")]
         public static partial void Broke(ILogger logger, NodeName node, Digest digest, long offset, string reason);
+
+        [LoggerMessage(LogLevel.Error, "What node {Node} sent of {Digest} had changed on the way, and came well from another; for an hour it is not asked for it again")]
+        public static partial void Shunned(ILogger logger, NodeName node, Digest digest);
 
         [LoggerMessage(LogLevel.Information, "Node {Node} continues {Digest} from byte {Offset}")]
         public static partial void Resumed(ILogger logger, NodeName node, Digest digest, long offset);

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob.Peers;
 using SpegelDapr.Contracts;
 
@@ -11,7 +12,7 @@ internal sealed class CorruptContentException() : Exception("Content from peers 
 /// Hashes content while it is read from peers, and gives its last <see cref="HeldBackBytes"/> out only when the hash matches. Content no longer than that is
 /// thus verified before its first byte, and other peers are asked when it does not match.
 /// </summary>
-internal sealed partial class VerifyingReader(ResumingReader reader, PeerHealth health, BlobMetrics metrics, ILogger logger) : IDisposable
+internal sealed partial class VerifyingReader(ResumingReader reader, Ingests ingests, PeerHealth health, BlobMetrics metrics, ILogger logger) : IDisposable
 {
     /// <summary>How much of the end is held back; a buffer to read into must be at least as large.</summary>
     public const int HeldBackBytes = 1024 * 1024;
@@ -68,7 +69,7 @@ internal sealed partial class VerifyingReader(ResumingReader reader, PeerHealth 
                 return held;
             }
 
-            ShunContributors();
+            Condemn();
             held = 0;
         }
 
@@ -89,15 +90,25 @@ internal sealed partial class VerifyingReader(ResumingReader reader, PeerHealth 
         return read;
     }
 
-    private void ShunContributors()
+    /// <summary>
+    /// No node gets any longer what has come. Who sent the wrong byte is known when all came from one node that has the content whole; which of several did cannot be
+    /// told, and one that is still downloading has got it from another.
+    /// </summary>
+    private void Condemn()
     {
         metrics.Corrupt("peer");
-
-        // Which of several sent the wrong byte cannot be told.
-        foreach (var holder in reader.Contributors)
+        ingests.Condemn(reader.Part.Digest);
+        foreach (var (holder, isRelayed) in reader.Contributors)
         {
             Log.Corrupt(logger, holder.Node.Name, reader.Part.Digest);
-            health.Shun(holder.Node.Name, reader.Part.Digest);
+            if (isRelayed || reader.Contributors.Count > 1)
+            {
+                health.Suspect(holder.Node.Name, reader.Part.Digest);
+            }
+            else
+            {
+                health.Shun(holder.Node.Name, reader.Part.Digest);
+            }
         }
 
         if (reader.HasGivenOut)
@@ -110,7 +121,7 @@ internal sealed partial class VerifyingReader(ResumingReader reader, PeerHealth 
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Error, "What node {Node} sent of {Digest} does not match its digest; for an hour it is not asked again")]
+        [LoggerMessage(LogLevel.Error, "What node {Node} sent of {Digest}, alone or with others, does not match the digest; for a while it is not asked for it again")]
         public static partial void Corrupt(ILogger logger, NodeName node, Digest digest);
     }
 }

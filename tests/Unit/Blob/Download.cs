@@ -10,8 +10,17 @@ internal sealed class Download
     private readonly string _ingest;
 
     public Download(BlobNode node, byte[] content, string refPrefix = "k8s.io/1/layer-")
+        : this(node, content, content, refPrefix)
     {
-        (_content, Digest) = (content, Digest.OfSha256(content));
+    }
+
+    /// <param name="node">The node.</param>
+    /// <param name="content">What comes.</param>
+    /// <param name="wanted">What should come.</param>
+    /// <param name="refPrefix">What containerd puts before the digest.</param>
+    public Download(BlobNode node, byte[] content, byte[] wanted, string refPrefix = "k8s.io/1/layer-")
+    {
+        (_content, Digest) = (content, Digest.OfSha256(wanted));
         _blob = node.PathOf(Digest);
         _ingest = Path.Combine(node.ContentPath, "ingest", Guid.NewGuid().ToString("N"));
         Directory.CreateDirectory(_ingest);

@@ -414,7 +414,7 @@ public sealed class PeerTests : BlobTests
         var holder = await NodeAsync("node-b");
         var layers = Enumerable.Range(0, 40).Select(i => holder.Keep(TestContent.Bytes(100, seed: i))).ToArray();
         var config = holder.Keep(TestContent.Bytes(50));
-        var manifest = holder.Keep(TestContent.ImageManifest(config, layers));
+        var manifest = holder.Keep(TestContent.ImageManifest(config, layers.Select(layer => (layer, 100L))));
         Resolver.Tags("docker.io/library/app:1", manifest, holder.AsHolder());
         foreach (var digest in (Digest[])[config, .. layers])
         {
