@@ -14,6 +14,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
 {
     private readonly List<NodeName> _failed = [];
     private readonly ParentWatch _watch = following.Watch(target, following.Routes.FromUpstream(plan.Registry)?.Figures.BytesPerSecond);
+    private readonly ChunkSums _sums = following.Ingests.SumsOf(digest);
     private readonly IReadOnlyList<NodeName> _holders =
         [.. plan.Holders.Where(holder => holder.Tier == Tier.SameZone).Select(holder => holder.Node.Name).Take(FollowRequest.MaxHolders)];
 
@@ -63,6 +64,7 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
     /// <inheritdoc/>
     public void Received(long offset, ReadOnlySpan<byte> bytes)
     {
+        _sums.Came(offset, bytes);
         tail.Append(offset, bytes);
         Volatile.Write(ref _received, offset + bytes.Length);
     }
