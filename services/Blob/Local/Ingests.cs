@@ -96,6 +96,15 @@ internal sealed partial class Ingests(
         }
     }
 
+    /// <summary>What is known of the chunks of this download.</summary>
+    public ChunkSums SumsOf(Digest digest)
+    {
+        lock (_sums)
+        {
+            return _readAlong.GetValueOrDefault(digest) ?? _sums.Get<ChunkSums>(digest) ?? Keep(digest, new ChunkSums());
+        }
+    }
+
     /// <summary>Gives this download to no other node any longer, since what has come does not match its digest.</summary>
     public void Condemn(Digest digest) => SumsOf(digest).Condemn();
 
@@ -175,14 +184,6 @@ internal sealed partial class Ingests(
         long.TryParse(File.ReadAllText(Path.Combine(data.DirectoryName!, "total")), NumberStyles.None, CultureInfo.InvariantCulture, out var total) && total > 0
             ? total
             : null;
-
-    private ChunkSums SumsOf(Digest digest)
-    {
-        lock (_sums)
-        {
-            return _readAlong.GetValueOrDefault(digest) ?? _sums.Get<ChunkSums>(digest) ?? Keep(digest, new ChunkSums());
-        }
-    }
 
     private ChunkSums Keep(Digest digest, ChunkSums sums) => _sums.Set(digest, sums, new MemoryCacheEntryOptions { Size = 1, SlidingExpiration = SumsLive });
 

@@ -18,6 +18,7 @@ internal sealed class FollowSource(
     private readonly List<NodeName> _declined = [];
     private readonly List<NodeName> _refused = [];
     private readonly ParentWatch _watch = following.Watch(target, following.Routes.FromUpstream(plan.Registry)?.Figures.BytesPerSecond);
+    private readonly ChunkSums _sums = following.Ingests.SumsOf(digest);
     private readonly IReadOnlyList<NodeName> _holders =
         [.. plan.Holders.Where(holder => holder.Tier == Tier.SameZone).Select(holder => holder.Node.Name).Take(FollowRequest.MaxHolders)];
 
@@ -69,6 +70,7 @@ internal sealed class FollowSource(
     /// <inheritdoc/>
     public void Received(long offset, ReadOnlySpan<byte> bytes)
     {
+        _sums.Came(offset, bytes);
         tail.Append(offset, bytes);
         Volatile.Write(ref _received, offset + bytes.Length);
     }

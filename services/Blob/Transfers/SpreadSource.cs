@@ -42,6 +42,7 @@ internal sealed class SpreadSource(IPeerSource single, IEnumerable<Holder> holde
     private readonly Queue<Window> _windows = new();
     private PeerAnswer? _first;
     private bool _isSpread;
+    private bool _hasGoneOn;
     private double _alone;
     private int _windowBytes;
     private int _given;
@@ -56,7 +57,7 @@ internal sealed class SpreadSource(IPeerSource single, IEnumerable<Holder> holde
     public async Task<PeerAnswer?> StartAsync(PeerRequest request, CancellationToken cancellation)
     {
         var from = request.From ?? 0;
-        if (_first is null && total - from >= LeastBytes)
+        if (_first is null && !_hasGoneOn && total - from >= LeastBytes)
         {
             _since = time.GetTimestamp();
             return _first = await single.StartAsync(request with { From = from, To = from + FirstBytes - 1 }, cancellation);
@@ -68,9 +69,11 @@ internal sealed class SpreadSource(IPeerSource single, IEnumerable<Holder> holde
             return window;
         }
 
-        _isSpread = false;
+        // The one that gave the beginning gives the rest, unless it has failed at that as well.
+        (_isSpread, var one) = (false, _hasGoneOn ? null : _first?.Holder);
+        _hasGoneOn = true;
         DropWindows();
-        return await AskAsync(_first?.Holder, request, cancellation) ?? await single.StartAsync(request, cancellation);
+        return await AskAsync(one, request, cancellation) ?? await single.StartAsync(request, cancellation);
     }
 
     /// <inheritdoc/>

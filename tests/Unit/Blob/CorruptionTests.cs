@@ -92,6 +92,31 @@ public sealed class CorruptionTests : BlobTests
         Assert.Contains(verdict, (await CandidatesAsync(node, download.Digest)).Single().Reason, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task What_containerd_has_written_otherwise_than_it_came_goes_to_no_follower()
+    {
+        var source = Add(new ScriptedPeer(async call =>
+        {
+            await call.SendAsync(_content, upTo: 4 * MiB);
+            await call.StallAsync();
+        }));
+        var node = Add(await BlobNode.StartAsync(Resolver));
+        var download = new Download(node, TestContent.Flipped(_content, MiB + 1000), _content);
+        Resolver.Following = question => new FollowAnswer(question.Digest, 1, source.AsHolder("node-b").Node);
+
+        using var toContainerd = await node.GetAsync($"/v2/app/blobs/{download.Digest}");
+        await using var received = await toContainerd.Content.ReadAsStreamAsync();
+        await received.ReadExactlyAsync(new byte[4 * MiB]);
+        download.GrowTo(MiB);
+        using var toFollower = await FollowAsync(node, download.Digest);
+        await using var followed = await toFollower.Content.ReadAsStreamAsync();
+        await followed.ReadExactlyAsync(new byte[MiB]);
+        download.GrowTo(2 * MiB);
+
+        await Assert.ThrowsAnyAsync<IOException>(() => followed.ReadExactlyAsync(new byte[1]).AsTask());
+        Assert.True(await node.MetricAsync("spegel_dapr_blob_corrupt_total", "where=\"ingest\"") >= 1);
+    }
+
     [Theory]
     [InlineData(100, 101, null)]
     [InlineData(100, 99, null)]
