@@ -59,7 +59,7 @@ internal sealed class ContentSender(
             : await MissAsync(context, OciError.Unknown(request.Kind));
     }
 
-    /// <summary>A place for a manifest of this length, to be held while its bytes are in memory; null when there is none, or when it is too long for one.</summary>
+    /// <summary>A place for a manifest of this length, to be held while its bytes are in memory; null when there is none, or it is too long.</summary>
     public Task<IDisposable?> TryTakeForManifestAsync(HttpContext context, long bytes, bool toPeer) =>
         bytes > OciManifest.MaxBytes
             ? Task.FromResult<IDisposable?>(null)

@@ -20,7 +20,9 @@ internal sealed partial class StrangerShares(OwnAddresses own, TimeProvider time
     private readonly LogThrottle _throttle = new(time);
     private int _all;
 
-    /// <summary>Takes a part for an answer to that address, until what is returned is disposed of; null when there is none. The node itself needs none.</summary>
+    /// <summary>
+    /// Takes a part for an answer to that address, until what is returned is disposed of; null when there is none. The node itself needs none.
+    /// </summary>
     public IDisposable? TryTake(IPAddress? remote)
     {
         var address = OwnAddresses.Plain(remote ?? IPAddress.None);

@@ -6,13 +6,20 @@ using SpegelDapr.Contracts;
 namespace SpegelDapr.Blob.Transfers;
 
 /// <summary>
-/// Nodes of the zone that are downloading the content now, and those that have it when they are few. The resolver says whom to follow; each time one has been
-/// followed in vain it is asked again; the first is <paramref name="known"/> where another request has been told it. One that is alive and holds this node up
-/// is left for one that is ahead of it (<see cref="ParentWatch"/>). Where the resolver says that this node leads, the content comes from
-/// <paramref name="farther"/> holders or, if there are none, from upstream.
+/// Nodes of the zone that are downloading the content now, and those that have it. The resolver says whom to follow, unless another request
+/// has been told it (<paramref name="known"/>); each time one has been followed in vain it is asked again. One that is alive and holds this node up is left for
+/// one that is ahead of it (<see cref="ParentWatch"/>). Where the resolver says that this node leads, the content comes from <paramref name="farther"/> holders
+/// or, if there are none, from upstream.
 /// </summary>
 internal sealed class FollowSource(
-    Following following, PullPlan plan, string target, Digest digest, Tail tail, IPeerSource farther, PeerQueue candidates, (NodeIdentity Node, int Depth)? known) : IPeerSource
+    Following following,
+    PullPlan plan,
+    string target,
+    Digest digest,
+    Tail tail,
+    IPeerSource farther,
+    PeerQueue candidates,
+    (NodeIdentity Node, int Depth)? known) : IPeerSource
 {
     private readonly List<NodeName> _failed = [];
     private readonly List<NodeName> _declined = [];

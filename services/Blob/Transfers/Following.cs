@@ -51,7 +51,9 @@ internal sealed partial class Following(
     /// <param name="plan">The plan that they are of.</param>
     /// <param name="target">The path and query at which nodes have the content.</param>
     /// <param name="digest">The content.</param>
-    /// <param name="isRest">Whether what is asked for does not begin at the first byte. It then comes from the node that another request follows, or has followed.</param>
+    /// <param name="isRest">
+    /// Whether what is asked for does not begin at the first byte. It then comes from the node that another request follows, or has followed.
+    /// </param>
     public IPeerSource Before(IPeerSource farther, PeerQueue candidates, PullPlan plan, string target, Digest digest, bool isRest)
     {
         return TryFollow(isRest ? feeds.ParentOf(digest) : null) is { } follow ? follow
@@ -62,7 +64,7 @@ internal sealed partial class Following(
             feeds.TryBegin(digest) is { } tail ? new FollowSource(this, plan, target, digest, tail, farther, candidates, known) : null;
     }
 
-    /// <summary>Waits.</summary>
+    /// <summary>Waits that long before another look.</summary>
     public Task PauseAsync(TimeSpan interval, CancellationToken cancellation) => Task.Delay(interval, time, cancellation);
 
     /// <summary>The answer of a node to follow, over which the content comes at that depth; null when it gives none, also because it has declined.</summary>

@@ -319,7 +319,7 @@ public sealed class PeerTests : BlobTests
         var digest = Digest.OfSha256([1]);
         using (var sparse = File.OpenHandle(node.PathOf(digest), FileMode.CreateNew, FileAccess.Write))
         {
-            RandomAccess.SetLength(sparse, 1L << 40);
+            RandomAccess.SetLength(sparse, 1L << 36);
         }
 
         using var response = await node.SendAsync(new HttpMethod(method), $"/v2/app/blobs/{digest}", (SpegelHeaders.Peer, "eu/a/node-b"));
