@@ -102,7 +102,9 @@ internal sealed class FollowSource(Following following, PullPlan plan, string ta
                 _parent = null;
             }
 
-            told ??= _failed.Count == following.MostFailed || following.IsPaused ? null : await following.Resolver.FollowAsync(digest, _failed, _holders, slow: null, cancellation);
+            told ??= _failed.Count == following.MostFailed || following.IsPaused
+                ? null
+                : await following.Resolver.FollowAsync(digest, _failed, _holders, slow: null, cancellation);
             if (told?.Parent is not { } named || !following.IsInZone(named))
             {
                 Change(0, null);

@@ -23,10 +23,11 @@ internal sealed class PeerTransfers(
     /// <summary>A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read.</summary>
     public VerifyingReader Open(PullPlan plan, string target, Digest digest, long first, long? last, CancellationToken cancellation)
     {
-        IPeerSource holders = new HolderSource(hedged, QueueOf(plan, digest), options.Value.PeerStartBudget);
+        var queue = QueueOf(plan, digest);
+        IPeerSource holders = new HolderSource(hedged, queue, options.Value.PeerStartBudget);
         if (last is null && plan.KnownBytes is { } bytes && bytes - first >= SpreadSource.LeastBytes && NearestOf(plan) is [_, _, ..] nearest)
         {
-            holders = new SpreadSource(holders, nearest, bytes, peers, fastest, time);
+            holders = new SpreadSource(holders, queue, nearest, bytes, peers, fastest, time);
         }
 
         var source = plan.Follows ? following.Before(holders, plan, target, digest, isRest: first > 0) : holders;
