@@ -25,7 +25,8 @@ internal sealed record ContentResponse(
         request.Headers.IfRange is { Count: > 0 } validator && validator != ETagOf(digest) ? null : ByteRange.Parse(request.Headers.Range);
 
     /// <summary>Whether who asks can read a blob in <see cref="Pieces"/>.</summary>
-    public static bool TakesPieces(HttpRequest request) => request.Headers.ContainsKey(SpegelHeaders.Follow) && request.Headers.ContainsKey(SpegelHeaders.Pieces);
+    public static bool TakesPieces(HttpRequest request) =>
+        request.Headers.ContainsKey(SpegelHeaders.Follow) && request.Headers.ContainsKey(SpegelHeaders.Pieces);
 
     /// <summary>Whether a range is all that follows its first byte: what is asked for by who has the beginning.</summary>
     public static bool IsRest(ByteRange? range) => range is { First: > 0, Last: null };

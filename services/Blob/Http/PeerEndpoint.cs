@@ -129,7 +129,8 @@ internal sealed class PeerEndpoint(
                     context.Response.Headers[SpegelHeaders.Path] = NodeNames.Join(path);
                 }
 
-                var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _node, IsRelayed: true, ContentResponse.TakesPieces(context.Request));
+                var inPieces = ContentResponse.TakesPieces(context.Request);
+                var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _node, IsRelayed: true, inPieces);
                 if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
                 {
                     await (response.InPieces

@@ -28,7 +28,7 @@ internal sealed class PeerTransfers(
         IPeerSource holders = HoldersOf(candidates, digest);
         if (last is null && plan.KnownBytes is { } bytes && bytes - first >= SpreadSource.LeastBytes && NearestOf(plan) is [_, _, ..] nearest)
         {
-            holders = new SpreadSource(holders, nearest, bytes, peers, fastest, time);
+            holders = new SpreadSource(holders, candidates, nearest, bytes, peers, fastest, time);
         }
 
         var source = plan.Follows ? following.Before(holders, candidates, plan, target, digest, isRest: first > 0) : holders;

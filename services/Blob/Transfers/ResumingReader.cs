@@ -316,7 +316,7 @@ internal sealed partial class ResumingReader(
         [LoggerMessage(LogLevel.Information, "Node {Node} stopped at byte {Offset} of {Digest}: {Reason}")]
         public static partial void Broke(ILogger logger, NodeName node, Digest digest, long offset, string reason);
 
-        [LoggerMessage(LogLevel.Error, "What node {Node} sent of {Digest} had changed on the way, and came well from another; for an hour it is not asked for it again")]
+        [LoggerMessage(LogLevel.Error, "What node {Node} sent of {Digest} had changed on the way, and came well from another; for an hour it is not asked again")]
         public static partial void Shunned(ILogger logger, NodeName node, Digest digest);
 
         [LoggerMessage(LogLevel.Information, "Node {Node} continues {Digest} from byte {Offset}")]

@@ -8,12 +8,14 @@ namespace SpegelDapr.Blob.Transfers;
 /// node can take. Whether it is, is seen: one holder gives the beginning, and several go on only while they give more together than that one did.
 /// </summary>
 /// <param name="single">The holders one after the other, disposed of with this.</param>
+/// <param name="queue">The holders that it has still to ask.</param>
 /// <param name="holders">Those of the nearest tier.</param>
 /// <param name="total">The content's length in bytes.</param>
 /// <param name="peers">Asks them.</param>
 /// <param name="fastest">The fastest that anything has come lately.</param>
 /// <param name="time">Measures how fast they are.</param>
-internal sealed class SpreadSource(IPeerSource single, IEnumerable<Holder> holders, long total, PeerClient peers, FastestRate fastest, TimeProvider time) : IPeerSource
+internal sealed class SpreadSource(
+    IPeerSource single, PeerQueue queue, IEnumerable<Holder> holders, long total, PeerClient peers, FastestRate fastest, TimeProvider time) : IPeerSource
 {
     /// <summary>Shorter content is not worth the while.</summary>
     public const long LeastBytes = 64 * 1024 * 1024;
@@ -42,7 +44,6 @@ internal sealed class SpreadSource(IPeerSource single, IEnumerable<Holder> holde
     private readonly Queue<Window> _windows = new();
     private PeerAnswer? _first;
     private bool _isSpread;
-    private bool _hasGoneOn;
     private double _alone;
     private int _windowBytes;
     private int _given;
@@ -57,7 +58,7 @@ internal sealed class SpreadSource(IPeerSource single, IEnumerable<Holder> holde
     public async Task<PeerAnswer?> StartAsync(PeerRequest request, CancellationToken cancellation)
     {
         var from = request.From ?? 0;
-        if (_first is null && !_hasGoneOn && total - from >= LeastBytes)
+        if (_first is null && total - from >= LeastBytes)
         {
             _since = time.GetTimestamp();
             return _first = await single.StartAsync(request with { From = from, To = from + FirstBytes - 1 }, cancellation);
@@ -69,11 +70,9 @@ internal sealed class SpreadSource(IPeerSource single, IEnumerable<Holder> holde
             return window;
         }
 
-        // The one that gave the beginning gives the rest, unless it has failed at that as well.
-        (_isSpread, var one) = (false, _hasGoneOn ? null : _first?.Holder);
-        _hasGoneOn = true;
+        _isSpread = false;
         DropWindows();
-        return await AskAsync(one, request, cancellation) ?? await single.StartAsync(request, cancellation);
+        return await single.StartAsync(request, cancellation);
     }
 
     /// <inheritdoc/>
@@ -100,6 +99,7 @@ internal sealed class SpreadSource(IPeerSource single, IEnumerable<Holder> holde
             _windowBytes = (int)Math.Clamp(_alone * WindowTime.TotalSeconds, LeastWindowBytes, MostWindowBytes);
             _isSpread = _alone < EnoughBytesPerSecond && !(_alone >= FastPart * fastest.BytesPerSecond);
             fastest.Saw(_alone);
+            queue.Return(first.Holder);
             (_begun, _next, _since) = (from, from, time.GetTimestamp());
         }
         else if (_isSpread && _given == WindowsToJudgeBy)
@@ -175,8 +175,9 @@ internal sealed class SpreadSource(IPeerSource single, IEnumerable<Holder> holde
         }
     }
 
-    private bool IsBusy(Holder holder, Window? head) =>
-        _windows.Append(head).Any(window => window is not null && window.Holder == holder && !window.Answer.IsCompleted);
+    /// <summary>Whether a holder is giving a window, or has failed to.</summary>
+    private bool IsBusy(Holder holder, Window? head) => _windows.Append(head).Any(
+        window => window is not null && window.Holder == holder && window.Answer is not { IsCompletedSuccessfully: true, Result: not null });
 
     private Window Ask(Holder holder, PeerRequest request, long from, long last)
     {
@@ -184,33 +185,19 @@ internal sealed class SpreadSource(IPeerSource single, IEnumerable<Holder> holde
         return new Window(holder, from, last, AskAheadAsync(holder, request with { From = from, To = last }, ended.Token), ended);
     }
 
+    /// <summary>A window when it has come whole; null when it does not, and others are to give it.</summary>
     private async Task<PeerAnswer?> AskAheadAsync(Holder holder, PeerRequest request, CancellationToken cancellation)
     {
-        var answer = await AskAsync(holder, request, cancellation);
+        PeerAnswer? answer = null;
         try
         {
-            if (answer is not null)
-            {
-                await answer.ReadAheadAsync(cancellation);
-            }
-
+            answer = await peers.AskAsync(holder, request, cancellation);
+            await answer.ReadAheadAsync(cancellation);
             return answer;
         }
         catch (Exception e) when (e is PeerException or OperationCanceledException)
         {
-            answer!.Dispose();
-            return null;
-        }
-    }
-
-    private async Task<PeerAnswer?> AskAsync(Holder? holder, PeerRequest request, CancellationToken cancellation)
-    {
-        try
-        {
-            return holder is null ? null : await peers.AskAsync(holder, request, cancellation);
-        }
-        catch (Exception e) when (e is PeerException or OperationCanceledException)
-        {
+            answer?.Dispose();
             return null;
         }
     }

@@ -121,7 +121,7 @@ internal sealed partial class VerifyingReader(ResumingReader reader, Ingests ing
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Error, "What node {Node} sent of {Digest}, alone or with others, does not match the digest; for a while it is not asked for it again")]
+        [LoggerMessage(LogLevel.Error, "What node {Node} sent of {Digest}, alone or with others, does not match the digest; for a while it is not asked again")]
         public static partial void Corrupt(ILogger logger, NodeName node, Digest digest);
     }
 }
