@@ -29,6 +29,7 @@ internal sealed class Body(Swarm swarm, Node? sender, Node receiver, long from, 
     private long _read = from;
     private bool _isOnLink;
     private bool _isStarved;
+    private bool _isWatched;
     private bool _hasEnded;
 
     /// <summary>Who sends; null for the registry.</summary>
@@ -144,15 +145,17 @@ internal sealed class Body(Swarm swarm, Node? sender, Node receiver, long from, 
     /// <summary>The sender has nothing more to give for now. It cuts the answer when that lasts for longer than it may.</summary>
     private void Starve()
     {
-        if (!_isStarved)
+        _isStarved = true;
+        if (!_isWatched)
         {
-            _isStarved = true;
+            _isWatched = true;
             swarm.Time.After(Look, Watch);
         }
     }
 
     private void Watch()
     {
+        _isWatched = false;
         if (!_isStarved || _hasEnded || sender is not { IsDead: false })
         {
             return;
@@ -160,7 +163,7 @@ internal sealed class Body(Swarm swarm, Node? sender, Node receiver, long from, 
 
         if (sender.HasPatience)
         {
-            swarm.Time.After(Look, Watch);
+            Starve();
         }
         else
         {

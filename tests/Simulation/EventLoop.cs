@@ -9,11 +9,20 @@ namespace SpegelDapr.Simulation;
 /// </summary>
 internal sealed class EventLoop(VirtualTime time) : SynchronizationContext
 {
-    /// <summary>What the pool's threads are busy with may have nothing to do with this.</summary>
-    private static readonly TimeSpan MostSettling = TimeSpan.FromMilliseconds(20);
+    /// <summary>How often it is looked how many of the pool's threads are busy with something else.</summary>
+    private const int Looks = 5;
+
+    /// <summary>
+    /// What the pool's threads are busy with may have nothing to do with this. On a machine that is busy a thread may also be late: then one simulated timer too
+    /// many might pass, so this is long.
+    /// </summary>
+    private static readonly TimeSpan MostSettling = TimeSpan.FromSeconds(2);
 
     private readonly Lock _lock = new();
     private readonly Queue<(SendOrPostCallback Callback, object? State)> _ready = new();
+
+    /// <summary>How many threads of the pool are busy with something else: the fewest that have been seen.</summary>
+    private int _idle = int.MaxValue;
 
     /// <inheritdoc/>
     public override void Post(SendOrPostCallback d, object? state)
@@ -53,11 +62,16 @@ internal sealed class EventLoop(VirtualTime time) : SynchronizationContext
     private void Run(Func<Task> main, TimeSpan most)
     {
         SetSynchronizationContext(this);
-        var idle = BusyThreads();
+        for (var look = 0; look < Looks; look++)
+        {
+            _idle = Math.Min(_idle, BusyThreads());
+            Thread.Sleep(1);
+        }
+
         var task = main();
         while (true)
         {
-            Settle(idle);
+            Settle();
             if (TryTake(out var next))
             {
                 next.Callback(next.State);
@@ -67,9 +81,20 @@ internal sealed class EventLoop(VirtualTime time) : SynchronizationContext
                 task.GetAwaiter().GetResult();
                 return;
             }
-            else if (!time.Step() || time.Elapsed > most)
+            else if (time.Elapsed > most || (!time.Step() && !SpinWait.SpinUntil(() => IsReady, MostSettling)))
             {
                 throw new TimeoutException($"It has not ended after {time.Elapsed} of virtual time.");
+            }
+        }
+    }
+
+    private bool IsReady
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _ready.Count > 0;
             }
         }
     }
@@ -83,16 +108,17 @@ internal sealed class EventLoop(VirtualTime time) : SynchronizationContext
     }
 
     /// <summary>Waits until the pool's threads have come to rest.</summary>
-    private static void Settle(int idle)
+    private void Settle()
     {
-        if (ThreadPool.PendingWorkItemCount == 0 && BusyThreads() <= idle)
+        if (ThreadPool.PendingWorkItemCount == 0 && BusyThreads() is var busy && busy <= _idle)
         {
+            _idle = busy;
             return;
         }
 
         var started = Stopwatch.GetTimestamp();
         var wait = default(SpinWait);
-        while ((ThreadPool.PendingWorkItemCount > 0 || BusyThreads() > idle) && Stopwatch.GetElapsedTime(started) < MostSettling)
+        while ((ThreadPool.PendingWorkItemCount > 0 || BusyThreads() > _idle) && Stopwatch.GetElapsedTime(started) < MostSettling)
         {
             wait.SpinOnce(sleep1Threshold: -1);
         }

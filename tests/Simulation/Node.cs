@@ -1,4 +1,4 @@
-using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Blob;
 using SpegelDapr.Blob.Http;
@@ -30,6 +30,7 @@ internal sealed class Node : IDisposable
 
     private readonly Swarm _swarm;
     private readonly NodePlan _plan;
+    private readonly NodeLog _log;
     private readonly List<IDisposable> _owned = [];
     private readonly CancellationTokenSource _dies = new();
     private readonly PullPlanner _planner;
@@ -41,7 +42,7 @@ internal sealed class Node : IDisposable
 
     public Node(Swarm swarm, int number, NodePlan plan)
     {
-        (_swarm, _plan) = (swarm, plan);
+        (_swarm, _plan, _log) = (swarm, plan, new NodeLog(swarm.Time, $"node-{number}", swarm.Log));
         var (time, options, metrics) = (swarm.Time, swarm.BlobOptions, swarm.Metrics);
         var self = Options.Create(new NodeOptions { Name = $"node-{number}", Region = Zone, Zone = Zone, Address = $"http://node-{number}:5000" });
         Identity = self.Value.Identity;
@@ -54,12 +55,12 @@ internal sealed class Node : IDisposable
         var loads = new PeerLoads();
         var peers = Own(new PeerClient(loads, _routes, options, self, time, new PeerNetwork(swarm, this)));
         var http = new HttpClient(swarm.Resolver, disposeHandler: false) { BaseAddress = new Uri("http://resolver") };
-        var resolver = Own(new ResolverClient(http, self, options, metrics, time, NullLogger<ResolverClient>.Instance));
-        var hedged = new HedgedStart(peers, _routes, health, options, metrics, time, NullLogger<HedgedStart>.Instance);
-        var ingests = Own(new Ingests(swarm.Local, Feeds, options, metrics, time, swarm.Lifetime, NullLogger<Ingests>.Instance));
-        var following = new Following(resolver, peers, _routes, Fastest, Feeds, ingests, health, options, self, time, NullLogger<Following>.Instance);
+        var resolver = Own(new ResolverClient(http, self, options, metrics, time, _log.CreateLogger<ResolverClient>()));
+        var hedged = new HedgedStart(peers, _routes, health, options, metrics, time, _log.CreateLogger<HedgedStart>());
+        var ingests = Own(new Ingests(swarm.Local, Feeds, options, metrics, time, swarm.Lifetime, _log.CreateLogger<Ingests>()));
+        var following = new Following(resolver, peers, _routes, Fastest, Feeds, ingests, health, options, self, time, _log.CreateLogger<Following>());
         var zones = Options.Create(new ZoneOptions());
-        _transfers = new PeerTransfers(hedged, following, health, options, metrics, time, NullLoggerFactory.Instance);
+        _transfers = new PeerTransfers(hedged, following, health, options, metrics, time, _log);
         _planner = new PullPlanner(loads, health, new UpstreamDecisions(_routes, zones), swarm.Manifests, zones, options, self);
         if (plan.IsHolder)
         {
@@ -140,6 +141,7 @@ internal sealed class Node : IDisposable
             }
 
             FinishedAt = _swarm.Time.Elapsed;
+            _log.Write($"has it after {FinishedAt - StartedAt}");
             Grew();
             _swarm.Time.After(AnnouncementTakes, () => _swarm.Announce(this));
         }
@@ -153,6 +155,7 @@ internal sealed class Node : IDisposable
     public void Begins(Body body)
     {
         Sources++;
+        _log.Write($"from {body.Sender?.Identity.Name.ToString() ?? "the registry"}, at byte {_delivered}");
         _receiving.Add(body);
         _swarm.Began(body);
     }
@@ -231,6 +234,7 @@ internal sealed class Node : IDisposable
         if (!IsDead)
         {
             IsDead = true;
+            _log.Write(_plan.DiesSilently ? "falls silent" : "dies");
             _swarm.Died(this);
             _dies.Cancel();
             if (!_plan.DiesSilently)

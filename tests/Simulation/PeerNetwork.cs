@@ -11,7 +11,8 @@ namespace SpegelDapr.Simulation;
 /// </summary>
 internal sealed class PeerNetwork(Swarm swarm, Node asker) : HttpMessageHandler
 {
-    private static readonly TimeSpan RoundTrip = TimeSpan.FromMilliseconds(0.5);
+    /// <summary>Timers know no parts of a millisecond.</summary>
+    private static readonly TimeSpan RoundTrip = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(10);
 
     /// <inheritdoc/>

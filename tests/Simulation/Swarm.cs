@@ -30,9 +30,9 @@ internal sealed class Swarm : IDisposable
     private readonly byte[] _shared = new byte[VerifyingReader.HeldBackBytes];
     private readonly HashSet<NodeName> _reported = [];
 
-    private Swarm(SwarmPlan plan)
+    private Swarm(SwarmPlan plan, TextWriter? log)
     {
-        Plan = plan;
+        (Plan, Log) = (plan, log);
         _random = new Random(plan.Seed);
         Registry = new Link(Time, plan.RegistryBytesPerSecond);
         Metrics = new BlobMetrics(_meters.GetRequiredService<IMeterFactory>());
@@ -57,6 +57,9 @@ internal sealed class Swarm : IDisposable
     }
 
     public SwarmPlan Plan { get; }
+
+    /// <summary>Where nodes write what they do; null for nowhere.</summary>
+    public TextWriter? Log { get; }
 
     public SwarmResult Result { get; } = new();
 
@@ -83,10 +86,12 @@ internal sealed class Swarm : IDisposable
     public IOptions<BlobOptions> BlobOptions { get; } = Options.Create(new BlobOptions { ContentPath = "/nonexistent" });
 
     /// <summary>Runs it to its end.</summary>
+    /// <param name="plan">What is simulated.</param>
+    /// <param name="log">Where nodes write what they do; null for nowhere.</param>
     /// <exception cref="TimeoutException">It has none.</exception>
-    public static SwarmResult Run(SwarmPlan plan)
+    public static SwarmResult Run(SwarmPlan plan, TextWriter? log = null)
     {
-        using var swarm = new Swarm(plan);
+        using var swarm = new Swarm(plan, log);
         var started = Stopwatch.GetTimestamp();
         EventLoop.Run(swarm.Time, () => Task.WhenAll(swarm.Nodes.Select(node => node.PullAsync())), Most);
         swarm.Result.Complete(swarm, Stopwatch.GetElapsedTime(started));
