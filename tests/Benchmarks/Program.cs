@@ -16,6 +16,7 @@ var groups = new Dictionary<string, Func<Task<IReadOnlyList<Figure>>>>
     ["modes"] = Modes.MeasureAsync,
     ["storm"] = Storm.MeasureAsync,
     ["swarm"] = Swarm.MeasureAsync,
+    ["simulation"] = SwarmSimulation.MeasureAsync,
 };
 if (args.FirstOrDefault(arg => !groups.ContainsKey(arg)) is { } unknown)
 {

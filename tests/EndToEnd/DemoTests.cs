@@ -71,6 +71,39 @@ public sealed class DemoTests
     }
 
     [Fact]
+    public async Task In_a_storm_it_is_said_who_fed_whom()
+    {
+        using var result = JsonDocument.Parse(await Storm.Value);
+
+        var pulls = result.RootElement.GetProperty("pulls").EnumerateArray().ToList();
+        Assert.True(result.RootElement.GetProperty("aloneSeconds").GetDouble() >= 4);
+        Assert.All(pulls, pull => Assert.InRange(FedBy(pull).Sum(feed => feed.Bytes), 1_000_000, long.MaxValue));
+        Assert.Contains(pulls.SelectMany(FedBy), feed => feed.Node is null);
+        Assert.Contains(pulls.SelectMany(FedBy), feed => feed.Node is not null);
+    }
+
+    [Fact]
+    public async Task What_a_node_holds_before_a_storm_comes_from_nodes_alone()
+    {
+        using var result = JsonDocument.Parse(await ExternalProcess.RunAsync("dotnet", [Program, "demo", "--storm", "3", "--held", "1", "--json"]));
+
+        Assert.Equal(0, result.RootElement.GetProperty("upstreamRequests").GetInt32());
+        var pulls = result.RootElement.GetProperty("pulls").EnumerateArray().ToList();
+        Assert.Equal(["node-a2", "node-a3"], pulls.Select(pull => pull.GetProperty("node").GetString()));
+        Assert.Contains(pulls.SelectMany(FedBy), feed => feed.Node == "node-a1");
+        Assert.All(pulls.SelectMany(FedBy), feed => Assert.NotNull(feed.Node));
+    }
+
+    [Fact]
+    public async Task A_storm_of_one_node_is_one_node_alone()
+    {
+        var output = await ExternalProcess.RunAsync("dotnet", [Program, "demo", "--storm", "1"]);
+
+        Assert.Contains("× alone", output, StringComparison.Ordinal);
+        Assert.Contains("node-a1 from the registry", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_demo_prints_a_table_for_people()
     {
         var output = await ExternalProcess.RunAsync("dotnet", [Program, "demo"]);
@@ -84,7 +117,13 @@ public sealed class DemoTests
     [InlineData("pull", "nginx", "--mirror", "ftp://nowhere")]
     [InlineData("pull", "nginx", "--mirror", "http://127.0.0.1:1")]
     [InlineData("demo", "--image", "/nonexistent")]
-    [InlineData("demo", "--storm", "1")]
+    [InlineData("demo", "--storm", "0")]
+    [InlineData("demo", "--held", "1")]
+    [InlineData("demo", "--slow", "1")]
+    [InlineData("demo", "--storm", "1", "--slow", "1")]
+    [InlineData("demo", "--storm", "4", "--held", "4")]
+    [InlineData("demo", "--storm", "4", "--slow", "-1")]
+    [InlineData("demo", "--storm", "4", "--held", "some")]
     [InlineData("demo", "--storm", "33")]
     [InlineData("demo", "--storm", "many")]
     [InlineData("configure", "--mirror", "127.0.0.1:5000")]
@@ -102,4 +141,7 @@ public sealed class DemoTests
         Assert.DoesNotContain("   at ", output, StringComparison.Ordinal);
         Assert.Contains(arguments.First(argument => output.Contains(argument, StringComparison.Ordinal)), output, StringComparison.Ordinal);
     }
+
+    private static IEnumerable<(string? Node, long Bytes)> FedBy(JsonElement pull) => pull.GetProperty("fedBy").EnumerateArray()
+        .Select(feed => (feed.TryGetProperty("node", out var node) ? node.GetString() : null, feed.GetProperty("bytes").GetInt64()));
 }

@@ -55,25 +55,23 @@ internal sealed class PeerClient : IDisposable
     private readonly TimeSpan _stallBudget;
 
     public PeerClient(PeerLoads loads, Routes routes, IOptions<BlobOptions> options, IOptions<NodeOptions> node, TimeProvider time)
+        : this(loads, routes, options, node, time, NewHandler(options.Value))
+    {
+    }
+
+    /// <param name="loads">Is told of each request.</param>
+    /// <param name="routes">Is told of each body.</param>
+    /// <param name="options">The budgets.</param>
+    /// <param name="node">This node.</param>
+    /// <param name="time">Measures.</param>
+    /// <param name="network">What requests go over.</param>
+    internal PeerClient(
+        PeerLoads loads, Routes routes, IOptions<BlobOptions> options, IOptions<NodeOptions> node, TimeProvider time, HttpMessageHandler network)
     {
         (_loads, _routes, _time) = (loads, routes, time);
         (_connectBudget, _stallBudget) = (options.Value.PeerConnectBudget, options.Value.StallBudget);
         _claim = new PeerClaim(node.Value.Location, node.Value.Identity.Name).ToString();
-        _http = new HttpMessageInvoker(new SocketsHttpHandler
-        {
-            AllowAutoRedirect = false,
-            AutomaticDecompression = DecompressionMethods.None,
-            UseCookies = false,
-            UseProxy = false,
-            ActivityHeadersPropagator = null,
-            ConnectTimeout = _connectBudget,
-            MaxResponseHeadersLength = LongestHeadersKiB,
-
-            // An answer that is not read to its end is closed: reading on only to reuse its connection would cost more.
-            MaxResponseDrainSize = 0,
-            PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30),
-            PooledConnectionLifetime = TimeSpan.FromMinutes(5),
-        });
+        _http = new HttpMessageInvoker(network);
     }
 
     /// <summary>Asks a holder; returns when its headers are there and are an answer to the request.</summary>
@@ -176,6 +174,22 @@ internal sealed class PeerClient : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _http.Dispose();
+
+    private static SocketsHttpHandler NewHandler(BlobOptions options) => new()
+    {
+        AllowAutoRedirect = false,
+        AutomaticDecompression = DecompressionMethods.None,
+        UseCookies = false,
+        UseProxy = false,
+        ActivityHeadersPropagator = null,
+        ConnectTimeout = options.PeerConnectBudget,
+        MaxResponseHeadersLength = LongestHeadersKiB,
+
+        // An answer that is not read to its end is closed: reading on only to reuse its connection would cost more.
+        MaxResponseDrainSize = 0,
+        PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30),
+        PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+    };
 
     private void Ended(PeerAnswer answer, long bytes, TimeSpan duration)
     {

@@ -56,12 +56,29 @@ internal sealed partial class ResolverClient : IDisposable
         BlobMetrics metrics,
         TimeProvider time,
         ILogger<ResolverClient> logger)
+        : this(dapr.CreateInvokableHttpClient(DaprNames.Resolver(node.Value.Location.Zone)), node, options, metrics, time, logger)
+    {
+    }
+
+    /// <param name="http">Invokes the zone's resolvers; disposed of with this.</param>
+    /// <param name="node">This node.</param>
+    /// <param name="options">The budget.</param>
+    /// <param name="metrics">Counts.</param>
+    /// <param name="time">Measures.</param>
+    /// <param name="logger">Is told when no resolver answers.</param>
+    internal ResolverClient(
+        HttpClient http,
+        IOptions<NodeOptions> node,
+        IOptions<BlobOptions> options,
+        BlobMetrics metrics,
+        TimeProvider time,
+        ILogger<ResolverClient> logger)
     {
         _node = node.Value.Identity;
         _metrics = metrics;
         _time = time;
         _logger = logger;
-        _http = dapr.CreateInvokableHttpClient(DaprNames.Resolver(_node.Location.Zone));
+        _http = http;
         _http.Timeout = Timeout.InfiniteTimeSpan;
         _http.MaxResponseContentBufferSize = MostAnswerBytes;
         _lateThrottle = new LogThrottle(time);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using SpegelDapr.Blob;
 using SpegelDapr.Cli.Images;
@@ -26,11 +27,12 @@ internal sealed class DemoCluster : IAsyncDisposable
 
     private readonly DemoPlan _plan;
     private readonly ZoneOptions _zones;
+    private readonly DemoNetwork? _network;
     private readonly LocalDaprHost _dapr = new();
     private readonly List<WebApplication> _apps = [];
     private readonly List<DemoNode> _nodes = [];
 
-    private DemoCluster(DemoPlan plan, ZoneOptions zones) => (_plan, _zones) = (plan, zones);
+    private DemoCluster(DemoPlan plan, ZoneOptions zones, DemoNetwork? network) => (_plan, _zones, _network) = (plan, zones, network);
 
     /// <summary>The nodes, those of a zone side by side.</summary>
     public IReadOnlyList<DemoNode> Nodes => _nodes;
@@ -40,22 +42,22 @@ internal sealed class DemoCluster : IAsyncDisposable
     /// <param name="upstream">What the registry serves.</param>
     /// <param name="plan">Which nodes there are.</param>
     /// <param name="zones">What zones mean to the services.</param>
-    /// <param name="link">The way to the registry; null for one without limit.</param>
+    /// <param name="network">The links of nodes and registry; null for some without limit.</param>
     /// <param name="cancellationToken">Ends the start.</param>
     /// <exception cref="UserErrorException">The machine does not let so many nodes start, or they do not come to know each other.</exception>
     public static async Task<DemoCluster> StartAsync(
-        DirectoryInfo scratch, DemoUpstream upstream, DemoPlan plan, ZoneOptions zones, RegistryLink? link, CancellationToken cancellationToken)
+        DirectoryInfo scratch, DemoUpstream upstream, DemoPlan plan, ZoneOptions zones, DemoNetwork? network, CancellationToken cancellationToken)
     {
-        var cluster = new DemoCluster(plan, zones);
+        var cluster = new DemoCluster(plan, zones, network);
         try
         {
-            var registry = await cluster.StartRegistryAsync(upstream, link, cancellationToken);
+            var registry = await cluster.StartRegistryAsync(upstream, cancellationToken);
             foreach (var zone in plan.Zones)
             {
                 await cluster.StartResolverAsync(zone, cancellationToken);
-                foreach (var number in Enumerable.Range(1, plan.NodesPerZone))
+                foreach (var node in plan.NodesOf(zone))
                 {
-                    await cluster.StartNodeAsync($"node-{zone.Zone[^1]}{number}", zone, scratch, registry, cancellationToken);
+                    await cluster.StartNodeAsync(node, zone, scratch, registry, cancellationToken);
                 }
             }
 
@@ -90,18 +92,14 @@ internal sealed class DemoCluster : IAsyncDisposable
         await _dapr.DisposeAsync();
     }
 
-    private async Task<Uri> StartRegistryAsync(DemoUpstream upstream, RegistryLink? link, CancellationToken cancellationToken)
+    private async Task<Uri> StartRegistryAsync(DemoUpstream upstream, CancellationToken cancellationToken)
     {
         var url = Loopback(FreePorts.Next());
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = upstream.Layout.Path });
         builder.Logging.ClearProviders();
         builder.Configuration["urls"] = url;
         var registry = builder.Build();
-        if (link is not null)
-        {
-            registry.Use(link.HandleAsync);
-        }
-
+        _network?.LimitRegistry(registry);
         registry.MapRegistry(upstream.Layout, DemoUpstream.Image, upstream.Manifest);
         await StartAsync(registry, cancellationToken);
         return new Uri(url);
@@ -126,19 +124,29 @@ internal sealed class DemoCluster : IAsyncDisposable
         await StartAsync(ResolverService.Create(Arguments, Configure(sidecar, settings)), cancellationToken);
     }
 
-    private async Task StartNodeAsync(string name, Location location, DirectoryInfo scratch, Uri registry, CancellationToken cancellationToken)
+    private async Task StartNodeAsync(NodeName name, Location location, DirectoryInfo scratch, Uri registry, CancellationToken cancellationToken)
     {
-        var layout = OciLayout.OpenOrCreate(Path.Combine(scratch.FullName, name));
+        var layout = OciLayout.OpenOrCreate(Path.Combine(scratch.FullName, name.ToString()));
         var mirror = Loopback(FreePorts.Next());
         var sidecar = await StartSidecarAsync(DaprNames.Discovery(location.Zone), appPort: null, cancellationToken);
         var node = new Dictionary<string, string?>
         {
-            ["Node:Name"] = name,
+            ["Node:Name"] = name.ToString(),
             ["Node:Region"] = location.Region,
             ["Node:Zone"] = location.Zone,
             ["Node:Address"] = mirror,
         };
-        await StartAsync(BlobService.Create(Arguments, Configure(sidecar, new(node) { ["Blob:Url"] = mirror, ["Blob:ContentPath"] = layout.Path })), cancellationToken);
+        var configure = Configure(sidecar, new(node) { ["Blob:Url"] = mirror, ["Blob:ContentPath"] = layout.Path });
+        await StartAsync(
+            BlobService.Create(Arguments, builder =>
+            {
+                configure(builder);
+                if (_network is not null)
+                {
+                    builder.Services.AddSingleton(_network.LimitNode(name));
+                }
+            }),
+            cancellationToken);
         await StartAsync(
             DiscoveryService.Create(Arguments, Configure(sidecar, new(node)
             {
@@ -146,7 +154,7 @@ internal sealed class DemoCluster : IAsyncDisposable
                 ["OciLayout:Path"] = layout.Path,
             })),
             cancellationToken);
-        var identity = new NodeIdentity(NodeName.Parse(name), location, BlobAddress.Parse(mirror));
+        var identity = new NodeIdentity(name, location, BlobAddress.Parse(mirror));
         _nodes.Add(new DemoNode(identity, layout, new Uri(sidecar.HttpEndpoint), registry));
     }
 

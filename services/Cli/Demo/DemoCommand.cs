@@ -16,33 +16,53 @@ internal static class DemoCommand
 {
     public static Command Create()
     {
-        var image = new Option<string?>("--image") { Description = "An OCI image layout directory whose first image is pulled. Without it, an image of this program's own files." };
+        var image = new Option<string?>("--image") { Description = "An OCI image layout directory whose first image is pulled. Without it, an image of this program's own files and the runtime's." };
         var storm = new Option<string?>("--storm")
         {
             HelpName = "nodes",
-            Description = $"Have this many nodes of one zone, {StormDemo.MinNodes} to {StormDemo.MaxNodes}, pull at the same time from a slow registry.",
+            Description = $"Have this many nodes of one zone, {StormPlan.MinNodes} to {StormPlan.MaxNodes}, pull at the same time. Each node's link is limited, and the registry's. With 1, one node alone.",
         };
+        var held = new Option<string?>("--held") { HelpName = "nodes", Description = "With --storm, so many of the nodes have the image before, and the others pull it." };
+        var slow = new Option<string?>("--slow") { HelpName = "nodes", Description = "With --storm, so many of the nodes have a link of a tenth of the others' rate." };
         var mode = new Option<string>("--mode") { Description = "How holders of the other zone are used.", DefaultValueFactory = _ => "isolated" };
         mode.AcceptOnlyFromAmong("isolated", "preferred", "adaptive");
         var boundary = new Option<string>("--boundary") { Description = "What mode isolated closes. The demo's zones are of one region.", DefaultValueFactory = _ => "zone" };
         boundary.AcceptOnlyFromAmong("zone", "region");
         var json = new Option<bool>("--json") { Description = "Print one JSON object." };
-        var command = new Command("demo", "Run two zones of two nodes in this process, and see who serves an image to whom.") { image, storm, mode, boundary, json };
+        var command = new Command("demo", "Run two zones of two nodes in this process, and see who serves an image to whom.") { image, storm, held, slow, mode, boundary, json };
         command.SetAction((parsed, cancellationToken) => RunAsync(
             parsed.GetValue(image),
-            parsed.GetValue(storm) is { } nodes ? ParseNodes(nodes) : null,
+            ParsePlan(parsed.GetValue(storm), parsed.GetValue(held), parsed.GetValue(slow)),
             new ZoneOptions { Mode = parsed.GetRequiredValue(mode), Boundary = parsed.GetRequiredValue(boundary) },
             parsed.GetValue(json),
             cancellationToken));
         return command;
     }
 
-    private static int ParseNodes(string text) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var nodes) && nodes is >= StormDemo.MinNodes and <= StormDemo.MaxNodes
-            ? nodes
-            : throw new UserErrorException($"--storm is '{text}': give a number of nodes from {StormDemo.MinNodes} to {StormDemo.MaxNodes}.");
+    private static StormPlan? ParsePlan(string? storm, string? held, string? slow)
+    {
+        if (storm is null)
+        {
+            var (name, text) = held is not null ? ("--held", held) : ("--slow", slow);
+            return text is null ? null : throw new UserErrorException($"{name} is '{text}' without --storm: give the number of nodes with --storm too.");
+        }
 
-    private static async Task<int> RunAsync(string? imagePath, int? storm, ZoneOptions zones, bool json, CancellationToken cancellationToken)
+        var nodes = ParseCount(storm) is { } count and >= StormPlan.MinNodes and <= StormPlan.MaxNodes
+            ? count
+            : throw new UserErrorException($"--storm is '{storm}': give a number of nodes from {StormPlan.MinNodes} to {StormPlan.MaxNodes}.");
+        return new StormPlan(nodes, ParsePart("--held", held, nodes), ParsePart("--slow", slow, nodes));
+    }
+
+    /// <summary>Some of the nodes, and not all: without one that pulls, or with nobody to be slower than, there is nothing to see.</summary>
+    private static int ParsePart(string name, string? text, int nodes) =>
+        text is null ? 0
+        : ParseCount(text) is { } part && part < nodes ? part
+        : throw new UserErrorException(
+            $"{name} is '{text}' with --storm {nodes}: give a number of nodes from 0 to {nodes - 1}{(nodes == 1 ? ", or a greater --storm" : "")}.");
+
+    private static int? ParseCount(string text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var count) ? count : null;
+
+    private static async Task<int> RunAsync(string? imagePath, StormPlan? storm, ZoneOptions zones, bool json, CancellationToken cancellationToken)
     {
         var pulls = new List<DemoPull>();
         DemoResult result;
@@ -50,9 +70,9 @@ internal static class DemoCommand
         try
         {
             var upstream = await DemoUpstream.OpenAsync(imagePath, scratch, cancellationToken);
-            if (storm is { } nodes)
+            if (storm is not null)
             {
-                result = await StormDemo.RunAsync(upstream, scratch, nodes, zones, show: !json, cancellationToken);
+                result = await StormDemo.RunAsync(upstream, scratch, storm, zones, show: !json, cancellationToken);
             }
             else
             {
@@ -89,7 +109,7 @@ internal static class DemoCommand
             AnsiConsole.WriteLine("Starting two zones of two nodes and a resolver each …");
         }
 
-        await using var cluster = await DemoCluster.StartAsync(scratch, upstream, DemoPlan.TwoZones, zones, link: null, cancellationToken);
+        await using var cluster = await DemoCluster.StartAsync(scratch, upstream, DemoPlan.TwoZones, zones, network: null, cancellationToken);
         foreach (var node in cluster.Nodes)
         {
             var result = await PullProgress.ShowAsync(!json, progress => node.PullAsync(DemoUpstream.Image, progress, cancellationToken));

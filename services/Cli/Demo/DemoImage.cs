@@ -7,7 +7,7 @@ using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Cli.Demo;
 
-/// <summary>An image of real content that is on every machine on which the demo runs: the program's own files.</summary>
+/// <summary>An image of real content that is on every machine on which the demo runs: the program's own files, and those of the runtime that it runs on.</summary>
 internal static class DemoImage
 {
     /// <summary>How many layers it has.</summary>
@@ -17,7 +17,7 @@ internal static class DemoImage
     public static async Task<OciDescriptor> CreateAsync(OciLayout layout, CancellationToken cancellationToken)
     {
         var layers = new List<OciDescriptor>();
-        foreach (var files in SplitFiles(new DirectoryInfo(AppContext.BaseDirectory)))
+        foreach (var files in SplitFiles())
         {
             layers.Add(await layout.AddAsync(OciMediaTypes.LayerGzip, stream => WriteLayerAsync(stream, files, cancellationToken)));
         }
@@ -32,10 +32,12 @@ internal static class DemoImage
             OciMediaTypes.Manifest, stream => JsonSerializer.SerializeAsync(stream, manifest, OciJson.Default.OciManifest, cancellationToken));
     }
 
-    private static IEnumerable<FileInfo[]> SplitFiles(DirectoryInfo directory)
+    private static IEnumerable<FileInfo[]> SplitFiles()
     {
+        string[] directories = [AppContext.BaseDirectory, RuntimeEnvironment.GetRuntimeDirectory()];
+        var own = directories.Distinct().SelectMany(directory => new DirectoryInfo(directory).EnumerateFiles()).DistinctBy(file => file.Name);
         var piles = Enumerable.Range(0, Layers).Select(_ => new List<FileInfo>()).ToArray();
-        foreach (var file in directory.EnumerateFiles().OrderByDescending(file => file.Length).ThenBy(file => file.Name, StringComparer.Ordinal))
+        foreach (var file in own.OrderByDescending(file => file.Length).ThenBy(file => file.Name, StringComparer.Ordinal))
         {
             piles.MinBy(pile => pile.Sum(f => f.Length))!.Add(file);
         }

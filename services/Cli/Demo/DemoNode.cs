@@ -17,7 +17,14 @@ internal sealed class DemoNode(NodeIdentity identity, OciLayout layout, Uri side
     private static readonly NodeName Asker = NodeName.Parse("demo");
 
     private readonly HttpClient _mirror = new() { BaseAddress = identity.Address.Uri };
-    private readonly HttpClient _upstream = new() { BaseAddress = upstream };
+    private readonly HttpClient _upstream = new()
+    {
+        BaseAddress = upstream,
+
+        // Says to the demo's network over whose link the answer comes.
+        DefaultRequestHeaders = { { SpegelHeaders.Peer, new PeerClaim(identity.Location, identity.Name).ToString() } },
+    };
+
     private readonly HttpClient _sidecar = new() { BaseAddress = sidecar };
 
     /// <summary>Who and where the node is.</summary>
@@ -37,21 +44,6 @@ internal sealed class DemoNode(NodeIdentity identity, OciLayout layout, Uri side
     /// <exception cref="UserErrorException">It does not within ten seconds.</exception>
     public Task WaitUntilAnnouncedAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellationToken) =>
         WaitAsync("offer all of", token => IsAnnouncedAsync(keys, token), cancellationToken);
-
-    /// <summary>What the node's mirror says of some content; null when it does not answer.</summary>
-    public async Task<Explanation?> ExplainAsync(ContentKey key, CancellationToken cancellationToken)
-    {
-        try
-        {
-            using var response = await _mirror.GetAsync(
-                new Uri($"{Explanation.Path}?key={Uri.EscapeDataString(key.ToString())}", UriKind.Relative), cancellationToken);
-            return response.IsSuccessStatusCode ? await response.Content.ReadFromJsonAsync(ContractsJson.Default.Explanation, cancellationToken) : null;
-        }
-        catch (HttpRequestException)
-        {
-            return null;
-        }
-    }
 
     /// <inheritdoc/>
     public void Dispose()

@@ -17,4 +17,7 @@ internal sealed record DemoPlan(IReadOnlyList<Location> Zones, int NodesPerZone)
 
     /// <summary>All nodes in one zone.</summary>
     public static DemoPlan OneZone(int nodes) => new([ZoneA], nodes);
+
+    /// <summary>The nodes of a zone.</summary>
+    public IEnumerable<NodeName> NodesOf(Location zone) => Enumerable.Range(1, NodesPerZone).Select(number => NodeName.Parse($"node-{zone.Zone[^1]}{number}"));
 }

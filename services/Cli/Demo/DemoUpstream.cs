@@ -12,7 +12,7 @@ internal sealed record DemoUpstream(OciLayout Layout, OciDescriptor Manifest)
     /// <summary>The image's name in the registry.</summary>
     public static ImageReference Image { get; } = ImageReference.Parse("registry.demo/spegel-dapr/demo:latest");
 
-    /// <summary>The first image of the layout at <paramref name="imagePath"/>, or without one an image of this program's own files.</summary>
+    /// <summary>The first image of the layout at <paramref name="imagePath"/>, or without one an image of this program's own files and the runtime's.</summary>
     /// <exception cref="UserErrorException">There is no image.</exception>
     public static async Task<DemoUpstream> OpenAsync(string? imagePath, DirectoryInfo scratch, CancellationToken cancellationToken)
     {

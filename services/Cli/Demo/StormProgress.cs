@@ -1,5 +1,4 @@
 using Spectre.Console;
-using SpegelDapr.Cli.Explain;
 using SpegelDapr.Cli.Pull;
 using SpegelDapr.Contracts;
 
@@ -10,9 +9,6 @@ internal interface IStormProgress
 {
     /// <summary>Hears of one node's pull.</summary>
     IPullProgress Of(NodeName node);
-
-    /// <summary>Hears who leads and who follows whom.</summary>
-    void Report(IReadOnlyList<InFlightNode> inFlight);
 }
 
 /// <summary>The ways to show it.</summary>
@@ -28,8 +24,10 @@ internal static class StormProgress
     /// <param name="show">Whether to show anything.</param>
     /// <param name="nodes">The nodes.</param>
     /// <param name="bytes">What each of them has to fetch.</param>
+    /// <param name="feeder">Who feeds a node at the moment, for people.</param>
     /// <param name="pull">The pulls.</param>
-    public static Task<T> ShowAsync<T>(bool show, IReadOnlyList<NodeName> nodes, long bytes, Func<IStormProgress, Task<T>> pull) =>
+    public static Task<T> ShowAsync<T>(
+        bool show, IReadOnlyList<NodeName> nodes, long bytes, Func<NodeName, string> feeder, Func<IStormProgress, Task<T>> pull) =>
         show && PullProgress.IsPossible
             ? AnsiConsole.Progress()
                 .AutoClear(true)
@@ -38,39 +36,24 @@ internal static class StormProgress
                     new ProgressBarColumn { Width = Math.Clamp(AnsiConsole.Profile.Width - OtherColumns, ShortestBar, LongestBar) },
                     new DownloadedColumn(),
                     new TransferSpeedColumn())
-                .StartAsync(context => pull(new Bars(context, nodes, bytes)))
+                .StartAsync(context => pull(new Bars(context, nodes, bytes, feeder)))
             : pull(new Nothing());
 
     private sealed class Nothing : IStormProgress
     {
         public IPullProgress Of(NodeName node) => PullProgress.None;
-
-        public void Report(IReadOnlyList<InFlightNode> inFlight)
-        {
-        }
     }
 
-    private sealed class Bars(ProgressContext context, IReadOnlyList<NodeName> nodes, long bytes) : IStormProgress
+    private sealed class Bars(ProgressContext context, IReadOnlyList<NodeName> nodes, long bytes, Func<NodeName, string> feeder) : IStormProgress
     {
         private readonly Dictionary<NodeName, ProgressTask> _bars = nodes.ToDictionary(
             node => node, node => context.AddTask(Markup.Escape(node.ToString()), maxValue: bytes));
 
-        public IPullProgress Of(NodeName node) => new Bar(_bars[node]);
-
-        public void Report(IReadOnlyList<InFlightNode> inFlight)
-        {
-            foreach (var node in inFlight)
-            {
-                if (_bars.TryGetValue(node.Node, out var bar))
-                {
-                    bar.Description = Markup.Escape(InFlightTree.Relation(node));
-                }
-            }
-        }
+        public IPullProgress Of(NodeName node) => new Bar(_bars[node], () => $"{node} from {feeder(node)}");
     }
 
     /// <summary>One bar for all that a node fetches.</summary>
-    private sealed class Bar(ProgressTask task) : IPullProgress
+    private sealed class Bar(ProgressTask task, Func<string> describe) : IPullProgress
     {
         private readonly Dictionary<string, long> _bytes = [];
 
@@ -80,6 +63,7 @@ internal static class StormProgress
             {
                 _bytes[reference] = bytes;
                 task.Value = _bytes.Values.Sum();
+                task.Description = Markup.Escape(describe());
             }
         }
     }

@@ -35,7 +35,7 @@ internal static class ExplainReport
 
         output.WriteLine();
         output.WriteLine("  in flight in the zone");
-        foreach (var line in InFlightTree.Lines(explanation.InFlight))
+        foreach (var line in InFlightTree.Lines(explanation.InFlight, InFlightTree.Relation))
         {
             output.WriteLine($"    {line}");
         }

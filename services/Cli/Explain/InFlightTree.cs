@@ -9,7 +9,9 @@ internal static class InFlightTree
     /// A line for each node, below and right of the node that it follows. One whose parent is not in flight any more, or that cannot be reached
     /// from one that leads, begins at the left.
     /// </summary>
-    public static IEnumerable<string> Lines(IReadOnlyList<InFlightNode> nodes)
+    /// <param name="nodes">The nodes.</param>
+    /// <param name="text">What the line says.</param>
+    public static IEnumerable<string> Lines(IReadOnlyList<InFlightNode> nodes, Func<InFlightNode, string> text)
     {
         var names = nodes.Select(node => node.Node).ToHashSet();
         var followers = nodes.ToLookup(node => node.Parent);
@@ -22,7 +24,7 @@ internal static class InFlightTree
 
         IEnumerable<string> Below(InFlightNode node, string indent) =>
             written.Add(node.Node)
-                ? followers[node.Node].SelectMany(follower => Below(follower, indent + "  ")).Prepend(indent + Relation(node))
+                ? followers[node.Node].SelectMany(follower => Below(follower, indent + "  ")).Prepend(indent + text(node))
                 : [];
     }
 

@@ -50,6 +50,9 @@ internal sealed class InFlightBook
         _questions = new GatheredWrites<Digest, Asked>(DecideAsync, _ => 1, MostPerWrite, WriteBudget, time);
     }
 
+    /// <summary>Decides between equals.</summary>
+    internal Random Random { get; init; } = Random.Shared;
+
     /// <summary>Decides whom a node of the resolver's own location follows, and records it as in flight.</summary>
     /// <exception cref="StoreUnavailableException">It has not been recorded for certain; to repeat the question does no harm.</exception>
     public async Task<FollowAnswer> FollowAsync(FollowRequest question, CancellationToken cancellation)
@@ -116,7 +119,7 @@ internal sealed class InFlightBook
         var now = _time.GetUtcNow();
         foreach (var asked in questions)
         {
-            (document, asked.Answer) = document.Follow(asked.Question, alive, elsewhere, _options.MaxFollowers, now, Random.Shared);
+            (document, asked.Answer) = document.Follow(asked.Question, alive, elsewhere, _options.MaxFollowers, now, Random);
         }
 
         return document;

@@ -8,6 +8,9 @@ internal sealed class ConflictBackoff(ResolverMetrics metrics, TimeProvider time
     private static readonly TimeSpan First = TimeSpan.FromMilliseconds(4);
     private static readonly TimeSpan Longest = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>Decides how long it waits.</summary>
+    internal Random Random { get; init; } = Random.Shared;
+
     /// <summary>Waits for a random time after an attempt, counted from 1, that did not succeed.</summary>
     /// <exception cref="StoreUnavailableException">There have been too many attempts.</exception>
     public async Task WaitAsync(int attempt, CancellationToken cancellation)
@@ -19,6 +22,6 @@ internal sealed class ConflictBackoff(ResolverMetrics metrics, TimeProvider time
         }
 
         var longest = First * (1 << attempt);
-        await Task.Delay((longest < Longest ? longest : Longest) * Random.Shared.NextDouble(), time, cancellation);
+        await Task.Delay((longest < Longest ? longest : Longest) * Random.NextDouble(), time, cancellation);
     }
 }
