@@ -48,12 +48,6 @@ public static class SpegelHeaders
     public const string Refer = "Spegel-Dapr-Refer";
 
     /// <summary>
-    /// On the answer to a GET with <see cref="Follow"/>, while the content is still being downloaded: the names of the nodes of the zone over which it comes to
-    /// the one that answers, the nearest first, separated by commas; without it, it comes from elsewhere.
-    /// </summary>
-    public const string Path = "Spegel-Dapr-Path";
-
-    /// <summary>
     /// On a refusal with status 503: the node is well, and does not give the content to the one that asks now. The value names nodes of its zone that are
     /// fetching the same from it, separated by commas; it may be empty.
     /// </summary>

@@ -13,6 +13,7 @@ namespace SpegelDapr.Contracts;
 /// <param name="Declined">
 /// Nodes that are well and do not feed it, because they are busy or are fed by it, at most <see cref="MaxFailed"/>; null for none. Others may follow them.
 /// </param>
+/// <param name="Order">The <see cref="FollowAnswer.Order"/> that it was told when it asked for this content before; null the first time.</param>
 public sealed record FollowRequest(
     NodeName Node,
     Location Location,
@@ -20,7 +21,8 @@ public sealed record FollowRequest(
     IReadOnlyList<NodeName> Failed,
     IReadOnlyList<NodeName>? Holders = null,
     NodeName? Slow = null,
-    IReadOnlyList<NodeName>? Declined = null)
+    IReadOnlyList<NodeName>? Declined = null,
+    long? Order = null)
 {
     /// <summary>The resolver's method, under Dapr service invocation.</summary>
     public const string Method = "v1/follow";
@@ -36,7 +38,11 @@ public sealed record FollowRequest(
 /// <param name="Digest">The content as asked.</param>
 /// <param name="Depth">How many nodes are between it and where the content enters the zone: 0 for one that leads, 1 for one that follows it.</param>
 /// <param name="Parent">The node to follow; null for one that leads.</param>
-public sealed record FollowAnswer(Digest Digest, int Depth, NodeIdentity? Parent = null);
+/// <param name="Order">
+/// The asker's place among the nodes that fetch this content. A node is told only nodes before it, or some that lead, so that none follow one another in a
+/// circle, whatever a resolver has forgotten.
+/// </param>
+public sealed record FollowAnswer(Digest Digest, int Depth, NodeIdentity? Parent = null, long Order = 0);
 
 /// <summary>The answer to a question that takes no body: who is in flight with some content in a zone?</summary>
 /// <param name="Digest">The content as asked.</param>
@@ -58,8 +64,16 @@ public sealed record InFlightAnswer(Digest Digest, IReadOnlyList<InFlightNode> N
 /// <param name="Between">How many nodes are between it and <paramref name="Parent"/>.</param>
 /// <param name="Followers">How many nodes have been told to follow it, and have not turned to another since.</param>
 /// <param name="IsComplete">Whether it has the content complete.</param>
+/// <param name="Order">Its <see cref="FollowAnswer.Order"/>.</param>
 public sealed record InFlightNode(
-    NodeName Node, DateTimeOffset Since, NodeName? Parent = null, bool IsSlow = false, int Between = 0, int Followers = 0, bool IsComplete = false)
+    NodeName Node,
+    DateTimeOffset Since,
+    NodeName? Parent = null,
+    bool IsSlow = false,
+    int Between = 0,
+    int Followers = 0,
+    bool IsComplete = false,
+    long Order = 0)
 {
     /// <summary>The same as following its parent's own parent.</summary>
     public InFlightNode Over(InFlightNode parent) => this with { Parent = parent.Parent, Between = Between + parent.Between + 1 };

@@ -74,8 +74,7 @@ internal sealed class PeerNetwork(Swarm swarm, Node asker) : HttpMessageHandler
 
     private async Task<HttpResponseMessage> GiveAsync(Node node, HttpRequestMessage request, bool follows, CancellationToken cancellation)
     {
-        var path = node.IsComplete ? [] : node.Feeds.PathOf(swarm.Digest);
-        if (path.Contains(asker.Identity.Name))
+        if (!node.IsComplete && node.Feeds.ParentOf(swarm.Digest)?.Node.Name == asker.Identity.Name)
         {
             return Decline([]);
         }
@@ -103,7 +102,6 @@ internal sealed class PeerNetwork(Swarm swarm, Node asker) : HttpMessageHandler
         if (!node.IsComplete)
         {
             response.Headers.Add(SpegelHeaders.Relayed, "1");
-            response.Headers.TryAddWithoutValidation(SpegelHeaders.Path, NodeNames.Join(path));
         }
 
         body.Begin();

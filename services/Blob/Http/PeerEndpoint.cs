@@ -107,9 +107,8 @@ internal sealed class PeerEndpoint(
     {
         var cancellation = context.RequestAborted;
 
-        // The resolver may not know whom this node follows now. Nodes that follow one another in a circle would all wait.
-        var path = feeds.PathOf(digest);
-        if (PeerClaim.TryParse(context.Request.Headers[SpegelHeaders.Peer], out var asker) && path.Contains(asker.Name))
+        // Two that follow each other would both wait.
+        if (PeerClaim.TryParse(context.Request.Headers[SpegelHeaders.Peer], out var asker) && feeds.ParentOf(digest)?.Node.Name == asker.Name)
         {
             return await DeclineAsync(context, []);
         }
@@ -122,11 +121,6 @@ internal sealed class PeerEndpoint(
                 if (peer is null)
                 {
                     return await DeclineAsync(context, fed.Of(digest));
-                }
-
-                if (path.Count > 0)
-                {
-                    context.Response.Headers[SpegelHeaders.Path] = NodeNames.Join(path);
                 }
 
                 var inPieces = ContentResponse.TakesPieces(context.Request);

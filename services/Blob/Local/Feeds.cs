@@ -46,7 +46,7 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
     {
         if (_feeds.Get<Feed>(digest) is { } feed)
         {
-            Change(digest, feed.Depth, feed.Parent, feed.Over);
+            Change(digest, feed.Depth, feed.Parent, feed.Order);
         }
 
         if (_tails.TryRemove(digest, out var tail))
@@ -62,12 +62,12 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
     /// <param name="digest">The content.</param>
     /// <param name="depth">The number of nodes.</param>
     /// <param name="parent">The nearest of them.</param>
-    /// <param name="over">Those behind it, as far as it has said, the nearest first.</param>
-    public void Change(Digest digest, int depth, NodeIdentity? parent, IReadOnlyList<NodeName> over) => _feeds.Set(
-        digest, new Feed(depth, parent, over, time.GetTimestamp()), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Remembered });
+    /// <param name="order">This node's place among those that fetch it, as the resolver has told it; null when it has not.</param>
+    public void Change(Digest digest, int depth, NodeIdentity? parent, long? order) => _feeds.Set(
+        digest, new Feed(depth, parent, order, time.GetTimestamp()), new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = Remembered });
 
-    /// <summary>The nodes over which this content comes, the nearest first, as far as is known.</summary>
-    public IReadOnlyList<NodeName> PathOf(Digest digest) => _feeds.Get<Feed>(digest) is { Parent: { } parent } feed ? [parent.Name, .. feed.Over] : [];
+    /// <summary>This node's place among those that fetch the content; null when the resolver has told none.</summary>
+    public long? OrderOf(Digest digest) => _feeds.Get<Feed>(digest)?.Order;
 
     /// <summary>The node that this content has come from last, and at which depth; null when it comes from none.</summary>
     public (NodeIdentity Node, int Depth)? ParentOf(Digest digest) => _feeds.Get<Feed>(digest) is { Parent: { } parent } feed ? (parent, feed.Depth) : null;
@@ -101,5 +101,5 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
 
     private static double ByDepth(int depth) => 1 + (Math.Min(depth, DeepestThatCounts) / 5.0);
 
-    private sealed record Feed(int Depth, NodeIdentity? Parent, IReadOnlyList<NodeName> Over, long Since);
+    private sealed record Feed(int Depth, NodeIdentity? Parent, long? Order, long Since);
 }

@@ -285,9 +285,6 @@ internal sealed class PeerAnswer(
     /// <summary>Whether the peer is still downloading the content itself.</summary>
     public bool IsRelayed { get; } = response.Headers.Contains(SpegelHeaders.Relayed);
 
-    /// <summary>The nodes over which the content comes to the peer, the nearest first.</summary>
-    public IReadOnlyList<NodeName> Path { get; } = NodeNames.In(response, SpegelHeaders.Path);
-
     /// <summary>Whether what is read of it is known to be what the peer meant to send.</summary>
     public required bool IsChecked { get; init; }
 

@@ -131,6 +131,7 @@ internal sealed partial class ResolverClient : IDisposable
     /// <param name="declined">As in <see cref="FollowRequest"/>.</param>
     /// <param name="holders">As in <see cref="FollowRequest"/>.</param>
     /// <param name="slow">As in <see cref="FollowRequest"/>.</param>
+    /// <param name="order">As in <see cref="FollowRequest"/>.</param>
     /// <param name="cancellation">Ends the question.</param>
     public Task<FollowAnswer?> FollowAsync(
         Digest digest,
@@ -138,10 +139,11 @@ internal sealed partial class ResolverClient : IDisposable
         IReadOnlyList<NodeName> declined,
         IReadOnlyList<NodeName> holders,
         NodeName? slow,
+        long? order,
         CancellationToken cancellation) => WithinBudgetAsync(
         token => PostAsync(
             FollowRequest.Method,
-            new FollowRequest(_node.Name, _node.Location, digest, failed, holders, slow, declined),
+            new FollowRequest(_node.Name, _node.Location, digest, failed, holders, slow, declined, order),
             ContractsJson.Default.FollowRequest,
             ContractsJson.Default.FollowAnswer,
             answer => AnswerCheck.Fits(answer, digest),

@@ -32,9 +32,10 @@ internal sealed class FollowSource(
     private (NodeIdentity Node, int Depth)? _known = known;
     private NodeIdentity? _parent;
     private int _depth;
+    private long? _order = following.Feeds.OrderOf(digest);
     private long _received;
     private bool _isFromHolders;
-    private bool _hasAskedOfLead;
+    private int _asked;
     private Leaving? _leaving;
     private CancellationTokenSource? _watching;
 
@@ -124,10 +125,11 @@ internal sealed class FollowSource(
             }
 
             told ??= _failed.Count + _declined.Count >= following.MostFailed || following.IsPaused ? null
-                : await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: null, cancellation);
+                : await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: null, _order, cancellation);
+            _order = told?.Order ?? _order;
             if (told?.Parent is not { } named || !following.IsInZone(named))
             {
-                Change(0, null, []);
+                Change(0, null);
                 return null;
             }
 
@@ -136,7 +138,7 @@ internal sealed class FollowSource(
             {
                 // It is asked like any holder, with the others to fall back on.
                 candidates.Prefer(named.Name);
-                Change(_depth, named, []);
+                Change(_depth, named);
                 return null;
             }
 
@@ -161,26 +163,21 @@ internal sealed class FollowSource(
         return null;
     }
 
-    private void Change(int depth, NodeIdentity? parent, IReadOnlyList<NodeName> over)
+    private void Change(int depth, NodeIdentity? parent)
     {
-        following.Feeds.Change(digest, depth, parent, over);
+        following.Feeds.Change(digest, depth, parent, _order);
         following.Ingests.ReadAlong(digest);
     }
 
     private async Task<PeerAnswer?> AskAsync(NodeIdentity parent, PeerRequest request, CancellationToken cancellation)
     {
         _parent = parent;
-        Change(_depth, parent, []);
+        Change(_depth, parent);
         var (answer, hasDeclined) = await following.AskAsync(parent, digest, _depth, request, cancellation);
         if (hasDeclined)
         {
             _declined.Add(parent.Name);
             _parent = null;
-        }
-
-        if (answer is not null)
-        {
-            Change(_depth, parent, answer.Path);
         }
 
         return answer;
@@ -189,7 +186,7 @@ internal sealed class FollowSource(
     private void Watch(PeerAnswer answer)
     {
         _watching = new CancellationTokenSource();
-        _ = WatchAsync(answer, _parent!, new Known([.. _failed], [.. _declined], [.. _refused]), _watching.Token);
+        _ = WatchAsync(answer, _parent!, new Known([.. _failed], [.. _declined], [.. _refused], _order), _watching.Token);
     }
 
     private async Task WatchAsync(PeerAnswer answer, NodeIdentity parent, Known known, CancellationToken cancellation)
@@ -200,7 +197,7 @@ internal sealed class FollowSource(
             while (true)
             {
                 var departure = await _watch.WatchAsync(
-                    parent, answer.Total, () => Volatile.Read(ref _received), mayCopy: !_hasAskedOfLead, known.Refused, cancellation);
+                    parent, answer.Total, () => Volatile.Read(ref _received), _asked, known.Refused, cancellation);
                 if (departure.IsCircle)
                 {
                     answer.Leave("it follows this node");
@@ -214,13 +211,13 @@ internal sealed class FollowSource(
                     return;
                 }
 
-                // The resolver is asked once; when it knows nobody better, this node stays.
-                _hasAskedOfLead = true;
-                if (await following.Resolver.FollowAsync(digest, known.Failed, known.Declined, _holders, slow: parent.Name, cancellation) is { } told
+                // When the resolver knows nobody better, this node stays.
+                _asked++;
+                if (await following.Resolver.FollowAsync(digest, known.Failed, known.Declined, _holders, slow: parent.Name, known.Order, cancellation) is { } told
                     && told.Parent?.Name != parent.Name)
                 {
                     _leaving = new Leaving(parent.Name, null, 0, told);
-                    answer.Leave("it leads, and is slow");
+                    answer.Leave("it is slow, and the resolver knows another");
                     return;
                 }
             }
@@ -239,7 +236,7 @@ internal sealed class FollowSource(
     }
 
     /// <summary>The nodes that have given nothing, as known when a watch began.</summary>
-    private sealed record Known(IReadOnlyList<NodeName> Failed, IReadOnlyList<NodeName> Declined, IReadOnlyList<NodeName> Refused);
+    private sealed record Known(IReadOnlyList<NodeName> Failed, IReadOnlyList<NodeName> Declined, IReadOnlyList<NodeName> Refused, long? Order);
 
     /// <summary>That a node is left although it answers.</summary>
     private sealed record Leaving(NodeName From, NodeIdentity? Next, int Nearer, FollowAnswer? Told);

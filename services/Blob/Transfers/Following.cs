@@ -37,6 +37,12 @@ internal sealed partial class Following(
     /// <summary>Looks how the nodes before this one are getting on.</summary>
     public ParentWatch Watch(string target, double? upstreamBytesPerSecond) => new(peers, resolver, fastest, _node, target, upstreamBytesPerSecond, time);
 
+    /// <summary>
+    /// How long a node that is followed may be silent until it is asked whether it is there. Of those behind a node that is gone only the next one finds that it
+    /// is: the others have one that answers, and wait for it to find another source.
+    /// </summary>
+    private TimeSpan Patience => options.Value.StallBudget < 2 * options.Value.PeerConnectBudget ? options.Value.StallBudget : 2 * options.Value.PeerConnectBudget;
+
     /// <summary>After so many nodes that were followed in vain no other is.</summary>
     public int MostFailed => Math.Min(options.Value.MaxPeerAttempts, FollowRequest.MaxFailed);
 
@@ -106,7 +112,7 @@ internal sealed partial class Following(
 
             var answer = await asked;
             health.Answered();
-            answer.Patience = feeds.Patience(depth);
+            answer.Patience = Patience;
             return (answer, null);
         }
         catch (PeerDeclinedException e)

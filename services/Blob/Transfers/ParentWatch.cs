@@ -12,6 +12,9 @@ namespace SpegelDapr.Blob.Transfers;
 internal sealed class ParentWatch(
     PeerClient peers, ResolverClient resolver, FastestRate fastest, NodeIdentity node, string target, double? upstreamBytesPerSecond, TimeProvider time)
 {
+    /// <summary>How often the resolver is asked for another node than a slow one.</summary>
+    private const int MostAsked = 3;
+
     /// <summary>How many nodes before this one are asked.</summary>
     private const int MostAncestors = 5;
 
@@ -58,11 +61,11 @@ internal sealed class ParentWatch(
     /// <param name="parent">The node that is followed.</param>
     /// <param name="total">The content's length in bytes.</param>
     /// <param name="received">How many bytes have come, from the first on.</param>
-    /// <param name="mayCopy">Whether the zone may get a second copy.</param>
+    /// <param name="asked">How often the resolver has been asked whom to follow instead. It is asked a few times, and for a second copy in the zone once.</param>
     /// <param name="refused">Nodes that were ahead and have given nothing.</param>
     /// <param name="cancellation">Ends the watch.</param>
     public async Task<Departure> WatchAsync(
-        NodeIdentity parent, long total, Func<long> received, bool mayCopy, IReadOnlyCollection<NodeName> refused, CancellationToken cancellation)
+        NodeIdentity parent, long total, Func<long> received, int asked, IReadOnlyCollection<NodeName> refused, CancellationToken cancellation)
     {
         var rates = new Dictionary<NodeName, Queue<(long At, long Bytes)>>();
         var identities = new Dictionary<NodeName, NodeIdentity>();
@@ -71,19 +74,35 @@ internal sealed class ParentWatch(
         var lately = fastest.BytesPerSecond;
         RateOf(rates, node.Name, received());
         var (wanted, looks, interval) = (default(Departure), 0, FirstInterval);
+        IReadOnlyList<NodeName> path = [];
         while (true)
         {
             await Task.Delay(interval, time, cancellation);
             var now = received();
-            var rate = RateOf(rates, node.Name, now) ?? 0;
-            fastest.Saw(rate);
             var left = total - now;
             Departure? departure = null;
+            if (RateOf(rates, node.Name, now) is not { } rate)
+            {
+                continue;
+            }
+
+            fastest.Saw(rate);
             if (left > rate * LeastGain.TotalSeconds && !(rate >= lately / MuchFaster))
             {
-                var isLeadSlow = mayCopy && left > rate * LeastGainOfCopy.TotalSeconds && rate < LeastOfLead(lately);
+                var isLeadSlow = asked == 0 && left > rate * LeastGainOfCopy.TotalSeconds && rate < LeastOfLead(lately);
                 var ancestors = await ClimbAsync(parent, total, rates, identities, cancellation);
-                departure = Judge(ancestors, now, rate, isSlow: rate < (SlowPart * lately ?? SlowBytesPerSecond), isLeadSlow, refused);
+                var hasMoved = ancestors.Zip(path).Any(pair => pair.First.Node.Name != pair.Second);
+                path = [.. ancestors.Select(ancestor => ancestor.Node.Name)];
+                if (hasMoved)
+                {
+                    // One of them has another source now. What came until then says nothing of what comes from there.
+                    rates.Clear();
+                    RateOf(rates, node.Name, now);
+                    (wanted, looks, interval) = (null, 0, FirstInterval);
+                    continue;
+                }
+
+                departure = Judge(ancestors, now, rate, slow: SlowPart * lately ?? SlowBytesPerSecond, isLeadSlow, mayAsk: asked < MostAsked, refused);
             }
 
             (wanted, looks) = departure == wanted ? (wanted, looks + 1) : (departure, 1);
@@ -100,12 +119,20 @@ internal sealed class ParentWatch(
 
     /// <summary>Where to go from a node that is followed; null when it is as good as those before it.</summary>
     private static Departure? Judge(
-        IReadOnlyList<Ancestor> ancestors, long received, double rate, bool isSlow, bool isLeadSlow, IReadOnlyCollection<NodeName> refused)
+        IReadOnlyList<Ancestor> ancestors, long received, double rate, double slow, bool isLeadSlow, bool mayAsk, IReadOnlyCollection<NodeName> refused)
     {
-        // A parent that has more to give is not what holds this node up; the way from there is, or this node's own link.
-        if (ancestors is not [var parent, ..] || parent.IsComplete || parent.Bytes - received > LeastAheadBytes)
+        if (ancestors is not [var parent, ..])
         {
             return null;
+        }
+
+        // What a complete node could give is not known. It is little when it is slow by its own account.
+        var isSlow = rate < slow;
+
+        // A parent that has more to give is what holds this node up only when it is slow; else the way from there does, or this node's own link.
+        if (parent.IsComplete || parent.Bytes - received > LeastAheadBytes)
+        {
+            return isSlow && mayAsk && parent.Fastest < slow ? new Departure(null, 0) : null;
         }
 
         if (ancestors[^1].IsCircle)
@@ -113,19 +140,31 @@ internal sealed class ParentWatch(
             return new Departure(null, 0, IsCircle: true);
         }
 
+        var isRefused = false;
         foreach (var (i, ancestor) in ancestors.Index().Skip(1))
         {
-            if (ancestor.Bytes - received > LeastAheadBytes && !refused.Contains(ancestor.Node.Name))
+            if (ancestor.Bytes - received > LeastAheadBytes)
             {
-                // What a complete node could give is not known. It is when the one behind it is slow by its own account.
                 var isFaster = ancestor.IsComplete
                     ? isSlow && ancestors[i - 1].Fastest < Math.Max(MuchFaster * rate, LeastBytesPerSecond)
                     : ancestor.Rate >= Math.Max(MuchFaster * rate, LeastBytesPerSecond);
-                return isFaster ? new Departure(ancestor.Node, i) : null;
+                if (!isFaster)
+                {
+                    break;
+                }
+
+                if (!refused.Contains(ancestor.Node.Name))
+                {
+                    return new Departure(ancestor.Node, i);
+                }
+
+                isRefused = true;
             }
         }
 
-        return isLeadSlow && ancestors.Count == 1 && parent is { Source: null, Rate: > 0 } ? new Departure(null, 0) : null;
+        return isRefused && mayAsk ? new Departure(null, 0)
+            : isLeadSlow && ancestors.Count == 1 && parent is { Source: null, Rate: > 0 } ? new Departure(null, 0)
+            : null;
     }
 
     /// <summary>The nodes before this one, from its parent on, as far as they say.</summary>
@@ -192,7 +231,10 @@ internal sealed class ParentWatch(
 }
 
 /// <summary>That a node is to be left.</summary>
-/// <param name="Next">The one to follow instead; null when the node leads and is slow, and the resolver is to say whom, or when it is <paramref name="IsCircle"/>.</param>
+/// <param name="Next">
+/// The one to follow instead; null when the resolver is to say whom, because the node leads and is slow or because those before it have no place, or when it is
+/// <paramref name="IsCircle"/>.
+/// </param>
 /// <param name="Nearer">How many nodes nearer to the source that is.</param>
 /// <param name="IsCircle">Whether the node is fed by this one.</param>
 internal sealed record Departure(NodeIdentity? Next, int Nearer, bool IsCircle = false);

@@ -79,9 +79,9 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     }
 
     /// <summary>
-    /// Decides whom a node follows. What it has followed in vain no longer counts, for anybody. Whoever follows the asker goes on doing so, so a
-    /// node that leads back to the asker is never chosen. Nodes that have the content complete are followed like those that lead. A question that is
-    /// repeated gets the answer that it got, and changes nothing.
+    /// Decides whom a node follows. What it has followed in vain no longer counts, for anybody. Those that follow the asker go on doing so, so a node that leads
+    /// back to it is never chosen, nor one that began after it and may do so, as far as is remembered. Nodes that have the content complete are followed like
+    /// those that lead. A question that is repeated gets the answer that it got, and changes nothing.
     /// </summary>
     /// <param name="question">The question.</param>
     /// <param name="alive">Those of the nodes that are alive.</param>
@@ -108,24 +108,26 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         {
             if (asked.Parent is not { } same)
             {
-                return (this, new FollowAnswer(question.Digest, 0));
+                return (this, new FollowAnswer(question.Digest, 0, Order: asked.Order));
             }
 
             // When that one has failed or declined since, is slow or is gone, this is another question.
             if (same != question.Slow && !declined.Contains(same) && parents.TryGetValue(same, out var depth))
             {
-                return (this, new FollowAnswer(question.Digest, depth + 1, alive[same]));
+                return (this, new FollowAnswer(question.Digest, depth + 1, alive[same], asked.Order));
             }
         }
 
+        var order = question.Order ?? asked?.Order ?? Nodes.Select(node => node.Order + 1).Append(now.UtcTicks).Max();
         var candidates = parents
             .Where(found => found.Key != question.Slow && !declined.Contains(found.Key))
             .Select(found => new Candidate(sources[found.Key], found.Value, elsewhere(found.Key)))
-            .Where(candidate => candidate.Node.Followers < (candidate.IsTooDeep ? 1 : TimesWhenDeep) * mostFollowers)
+            .Where(candidate => candidate.Node.Parent is null || candidate.Node.Order < order)
             .ToArray();
         random.Shuffle(candidates);
         var parent = candidates.MinBy(candidate => (
             candidate.Node.IsSlow,
+            candidate.Node.Followers >= TimesWhenDeep * mostFollowers,
             candidate.IsTooDeep,
             candidate.Node.Followers >= mostFollowers,
             !candidate.HasShareLeft,
@@ -141,14 +143,16 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
             parent = new Candidate(sources[left], itsDepth, default);
         }
 
+        // One that leads is before all others, also before those that were told to follow it when it was not.
+        order = parent is null ? Nodes.Select(node => node.Order - 1).Append(-now.UtcTicks).Min() : order;
         var asker = new InFlightNode(
-            question.Node, now, parent?.Node.Node, Followers: itself?.Followers ?? below[question.Node].Count(node => node.Between == 0));
+            question.Node, now, parent?.Node.Node, Followers: itself?.Followers ?? below[question.Node].Count(node => node.Between == 0), Order: order);
         var after = sources.Values
             .Select(node => node.Node == parent?.Node.Node ? node.WithFollowers(1) : node)
             .Where(node => node is { IsComplete: false } or { Followers: > 0 });
         return (
             new InFlightDocument(Sample([.. after, asker], mostFollowers)),
-            parent is null ? new FollowAnswer(question.Digest, 0) : new FollowAnswer(question.Digest, parent.Depth + 1, alive[parent.Node.Node]));
+            new FollowAnswer(question.Digest, parent?.Depth + 1 ?? 0, parent is null ? null : alive[parent.Node.Node], order));
     }
 
     /// <summary>All that have not failed, with those that the asker knows to have the content complete; the asker follows nobody any more.</summary>

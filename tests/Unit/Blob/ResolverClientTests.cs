@@ -218,7 +218,7 @@ public sealed class ResolverClientTests : IAsyncLifetime, IDisposable
             Assert.Null(await AskAsync());
             Assert.Null(await Client.FindAsync(Claim, CancellationToken.None));
             Assert.Null(answer is InFlightAnswer ? null : await Client.FindInFlightAsync(Layer, CancellationToken.None));
-            Assert.Null(await Client.FollowAsync(Layer, [], [], [], slow: null, CancellationToken.None));
+            Assert.Null(await Client.FollowAsync(Layer, [], [], [], slow: null, order: null, CancellationToken.None));
             _time.Advance(TimeSpan.FromMinutes(1));
         }
     }
@@ -322,7 +322,7 @@ public sealed class ResolverClientTests : IAsyncLifetime, IDisposable
         _time.Advance(TimeSpan.FromMinutes(1));
         Assert.Null(await Client.FindAsync(Claim, CancellationToken.None));
         _time.Advance(TimeSpan.FromMinutes(1));
-        Assert.Null(await Client.FollowAsync(Layer, [], [], [], slow: null, CancellationToken.None));
+        Assert.Null(await Client.FollowAsync(Layer, [], [], [], slow: null, order: null, CancellationToken.None));
         _time.Advance(TimeSpan.FromMinutes(1));
         Assert.Null(await Client.FindInFlightAsync(Layer, CancellationToken.None));
         _time.Advance(TimeSpan.FromMinutes(1));
