@@ -13,7 +13,7 @@ internal sealed class FollowEndpoint(
     : QuestionEndpoint<FollowRequest, FollowAnswer>(ContractsJson.Default.FollowRequest, ContractsJson.Default.FollowAnswer, MostBytes, time, logger)
 {
     /// <summary>Enough for the most nodes, each with as long a name as there can be.</summary>
-    private const int MostBytes = 8 * 1024;
+    private const int MostBytes = 16 * 1024;
 
     private readonly Location _here = options.Value.Location;
 

@@ -377,8 +377,8 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         var leader = Node with { Location = Location.Parse("eu/a") };
         await DeliverAsync("/v1/events/eu/a", Snapshot() with { Node = leader });
 
-        Assert.Equal(new FollowAnswer(Layer.Digest!.Value, 0), await FollowAsync("node-b"));
-        Assert.Equal(new FollowAnswer(Layer.Digest!.Value, 1, leader), await FollowAsync("node-c"));
+        AssertTold(0, null, await FollowAsync("node-b"));
+        AssertTold(1, leader, await FollowAsync("node-c"));
         var inFlight = await InFlightAsync($"eu/a/{Layer}");
 
         Assert.Equal(
@@ -394,7 +394,7 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         await FollowAsync("node-b");
         await FollowAsync("node-c");
 
-        Assert.Equal(new FollowAnswer(Layer.Digest!.Value, 0), await FollowAsync("node-c", "node-b"));
+        AssertTold(0, null, await FollowAsync("node-c", "node-b"));
         Assert.Equal([NodeName.Parse("node-c")], (await InFlightAsync($"eu/a/{Layer}")).Nodes.Select(node => node.Node));
     }
 
@@ -440,16 +440,28 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task Too_many_failed_nodes_get_400_and_the_longest_names_are_taken()
+    public async Task Too_many_nodes_in_a_question_get_400_and_the_longest_names_are_taken()
     {
         var name = string.Join('.', Enumerable.Repeat(new string('x', 63), 4))[..250];
         string[] failed = [.. Enumerable.Range(10, FollowRequest.MaxFailed + 1).Select(i => $"{name}-{i}")];
 
         using var refused = await PostAsync(JsonSerializer.Serialize(Follow($"{name}-00", failed), ContractsJson.Default.FollowRequest), FollowRequest.Method);
+        using var tooManyDeclined = await PostAsync(
+            JsonSerializer.Serialize(Follow($"{name}-00") with { Declined = [.. failed.Select(NodeName.Parse)] }, ContractsJson.Default.FollowRequest), FollowRequest.Method);
+        using var most = await PostAsync(
+            JsonSerializer.Serialize(
+                Follow($"{name}-01", failed[1..]) with
+                {
+                    Declined = [.. failed[1..].Select(NodeName.Parse)],
+                    Holders = [.. failed[..FollowRequest.MaxHolders].Select(NodeName.Parse)],
+                },
+                ContractsJson.Default.FollowRequest),
+            FollowRequest.Method);
         using var tooLarge = await PostAsync(new string(' ', 100 * 1024), FollowRequest.Method);
 
-        Assert.All([refused, tooLarge], response => Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode));
-        Assert.Equal(new FollowAnswer(Layer.Digest!.Value, 0), await FollowAsync($"{name}-00", failed[1..]));
+        Assert.Equal(HttpStatusCode.OK, most.StatusCode);
+        Assert.All([refused, tooManyDeclined, tooLarge], response => Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode));
+        AssertTold(0, null, await FollowAsync($"{name}-00", failed[1..]));
     }
 
     [Theory]
@@ -538,6 +550,8 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         return (await response.Content.ReadFromJsonAsync(ContractsJson.Default.ResolveAnswer))!;
     }
+
+    private static void AssertTold(int depth, NodeIdentity? parent, FollowAnswer? answer) => Assert.Equal((depth, parent), (answer?.Depth, answer?.Parent));
 
     private static FollowRequest Follow(string node, params string[] failed) =>
         new(NodeName.Parse(node), Location.Parse("eu/a"), Layer.Digest!.Value, [.. failed.Select(NodeName.Parse)]);
