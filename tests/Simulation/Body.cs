@@ -4,7 +4,7 @@ using SpegelDapr.Blob.Http;
 namespace SpegelDapr.Simulation;
 
 /// <summary>
-/// The body of an answer on its way: pieces of what its sender has go over the sender's link and then over the receiver's, and wait to be read. So many are
+/// The body of an answer on its way: pieces of what its sender has go over the sender's link and then over the receiver's, and wait to be read. As many are
 /// on the way at most as a socket's buffers hold.
 /// </summary>
 /// <param name="swarm">What both are part of.</param>

@@ -22,8 +22,8 @@ internal static class DemoCommand
             HelpName = "nodes",
             Description = $"Have this many nodes of one zone, {StormPlan.MinNodes} to {StormPlan.MaxNodes}, pull at the same time. Each node's link is limited, and the registry's. With 1, one node alone.",
         };
-        var held = new Option<string?>("--held") { HelpName = "nodes", Description = "With --storm, so many of the nodes have the image before, and the others pull it." };
-        var slow = new Option<string?>("--slow") { HelpName = "nodes", Description = "With --storm, so many of the nodes have a link of a tenth of the others' rate." };
+        var held = new Option<string?>("--held") { HelpName = "nodes", Description = "With --storm: how many of the nodes have the image before. The others pull it." };
+        var slow = new Option<string?>("--slow") { HelpName = "nodes", Description = "With --storm: how many of the nodes have a link of a tenth of the rate." };
         var mode = new Option<string>("--mode") { Description = "How holders of the other zone are used.", DefaultValueFactory = _ => "isolated" };
         mode.AcceptOnlyFromAmong("isolated", "preferred", "adaptive");
         var boundary = new Option<string>("--boundary") { Description = "What mode isolated closes. The demo's zones are of one region.", DefaultValueFactory = _ => "zone" };
