@@ -1,7 +1,7 @@
 namespace SpegelDapr.Contracts;
 
 /// <summary>
-/// A question to the resolver of a node's zone: the node is about to fetch content that nobody in its zone has complete, or only a few; does it lead, or
+/// A question to the resolver of a node's zone: the node is about to fetch content that nobody in its zone has complete, or that is large; does it lead, or
 /// whom may it follow? From then on the node counts as in flight, and others may be told to follow it. Posted to the method <see cref="Method"/>.
 /// </summary>
 /// <param name="Node">The node that asks.</param>
@@ -30,7 +30,7 @@ public sealed record FollowRequest(
     /// <summary>The most failed nodes of one question, and the most that have declined.</summary>
     public const int MaxFailed = 16;
 
-    /// <summary>The most holders of one question. With more of them nobody need follow.</summary>
+    /// <summary>The most holders of one question.</summary>
     public const int MaxHolders = 4;
 }
 

@@ -61,7 +61,7 @@ internal sealed class Node : IDisposable
         var following = new Following(resolver, peers, _routes, Fastest, Feeds, ingests, health, options, self, time, _log.CreateLogger<Following>());
         var zones = Options.Create(new ZoneOptions());
         var referrals = new Referrals(resolver, peers, health, options, self, time, _log.CreateLogger<Referrals>());
-        _transfers = new PeerTransfers(hedged, following, referrals, ingests, peers, Fastest, health, options, metrics, time, _log);
+        _transfers = Own(new PeerTransfers(hedged, following, referrals, ingests, peers, Fastest, health, options, metrics, time, _log));
         _planner = new PullPlanner(loads, health, new UpstreamDecisions(_routes, zones), swarm.Manifests, zones, options, self);
         if (plan.IsHolder)
         {

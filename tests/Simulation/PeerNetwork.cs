@@ -86,7 +86,7 @@ internal sealed class PeerNetwork(Swarm swarm, Node asker) : HttpMessageHandler
 
         var range = request.Headers.Range;
         var (from, total) = (range?.Ranges.Single().From ?? 0, swarm.Plan.Bytes);
-        if (node.Fed.TryBegin(swarm.Digest, total, asker.Identity.Name, request.Headers.Contains(SpegelHeaders.Refer)) is not { } fed)
+        if (node.Fed.TryBegin(swarm.Digest, total, asker.Identity.Name, request.Headers.Contains(SpegelHeaders.Refer), address: null) is not { } fed)
         {
             return Decline(node.Fed.Of(swarm.Digest));
         }

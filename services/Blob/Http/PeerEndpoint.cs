@@ -96,7 +96,8 @@ internal sealed class PeerEndpoint(
             digest,
             length,
             PeerClaim.TryParse(headers[SpegelHeaders.Peer], out var claim) ? claim.Name : null,
-            isReferred: headers.ContainsKey(SpegelHeaders.Refer));
+            isReferred: headers.ContainsKey(SpegelHeaders.Refer),
+            context.Connection.RemoteIpAddress);
     }
 
     /// <summary>

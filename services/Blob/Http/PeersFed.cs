@@ -1,3 +1,4 @@
+using System.Net;
 using SpegelDapr.Blob.Peers;
 using SpegelDapr.Contracts;
 
@@ -12,6 +13,9 @@ internal sealed class PeersFed(TimeProvider time)
     /// <summary>With two response buffers of a MiB and what is being read, the most bodies stay below 200 MiB.</summary>
     public const int Most = 64;
 
+    /// <summary>The most of one address, since nobody need be what they claim. Nodes of one machine share it.</summary>
+    public const int MostOfOneAddress = Most / 4;
+
     /// <summary>This number of peers get the same content from here in any case, and the second number while it is not known what this node can send.</summary>
     private const int LeastOfOneContent = 2;
     private const int LeastWhileUnknown = 4;
@@ -25,6 +29,9 @@ internal sealed class PeersFed(TimeProvider time)
     /// <summary>Over how long a rate is taken.</summary>
     private static readonly TimeSpan Window = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>A peer that has taken nothing for so long may have gone, and can pass nothing on.</summary>
+    private static readonly TimeSpan Idle = TimeSpan.FromSeconds(2);
+
     private readonly Lock _lock = new();
     private readonly List<FedPeer> _fed = [];
     private readonly FastestRate _fastest = new(time);
@@ -37,16 +44,20 @@ internal sealed class PeersFed(TimeProvider time)
     /// <param name="length">Its length in bytes.</param>
     /// <param name="peer">The peer; null when it does not say.</param>
     /// <param name="isReferred">Whether it goes where it is referred to, and can pass the content on itself.</param>
-    public FedPeer? TryBegin(Digest digest, long length, NodeName? peer, bool isReferred)
+    /// <param name="address">Where it asks from; null when that is not known.</param>
+    public FedPeer? TryBegin(Digest digest, long length, NodeName? peer, bool isReferred, IPAddress? address)
     {
         lock (_lock)
         {
-            if (_fed.Count >= Most || (isReferred && length >= LeastBytes && IsCrowded(digest)))
+            var isOwn = address is null || IPAddress.IsLoopback(address);
+            if (_fed.Count >= Most
+                || (!isOwn && _fed.Count(other => address!.Equals(other.Address)) >= MostOfOneAddress)
+                || (isReferred && length >= LeastBytes && IsCrowded(digest)))
             {
                 return null;
             }
 
-            var begun = new FedPeer(this, digest, isReferred ? peer : null);
+            var begun = new FedPeer(this, digest, isReferred ? peer : null, address, time);
             _fed.Add(begun);
             return begun;
         }
@@ -87,30 +98,45 @@ internal sealed class PeersFed(TimeProvider time)
         }
     }
 
-    private bool IsCrowded(Digest digest) => OfOne(digest).Count() is var count
-        && count >= (_rate is null ? LeastWhileUnknown : LeastOfOneContent)
-        && (_rate is null || (_rate >= AllOfIt * _fastest.BytesPerSecond && _fed.TrueForAll(peer => peer.IsBehind)));
+    private bool IsCrowded(Digest digest)
+    {
+        // Nothing is sent now by which to judge what was sent before.
+        var rate = time.GetElapsedTime(_windowStart) < 2 * Window ? _rate : null;
+        var count = OfOne(digest).Count();
+        return rate is null
+            ? count >= LeastWhileUnknown
+            : count >= LeastOfOneContent && rate >= AllOfIt * _fastest.BytesPerSecond && _fed.TrueForAll(peer => peer.IsBehind || peer.IsIdleFor(Idle));
+    }
 
-    private IEnumerable<NodeName> OfOne(Digest digest) => _fed.Where(peer => peer.Digest == digest && peer.Name is not null).Select(peer => peer.Name!.Value);
+    private IEnumerable<NodeName> OfOne(Digest digest) =>
+        _fed.Where(peer => peer.Digest == digest && peer.Name is not null && !peer.IsIdleFor(Idle)).Select(peer => peer.Name!.Value);
 }
 
 /// <summary>A peer that is being sent content.</summary>
-internal sealed class FedPeer(PeersFed all, Digest digest, NodeName? name) : IDisposable
+internal sealed class FedPeer(PeersFed all, Digest digest, NodeName? name, IPAddress? address, TimeProvider time) : IDisposable
 {
     private volatile bool _isBehind = true;
+    private long _sentAt = time.GetTimestamp();
 
     public Digest Digest => digest;
 
     /// <summary>The peer's name, if it can pass the content on.</summary>
     public NodeName? Name => name;
 
+    /// <summary>Where it asks from.</summary>
+    public IPAddress? Address => address;
+
     /// <summary>Whether there is more for it than it has taken.</summary>
     public bool IsBehind => _isBehind;
+
+    /// <summary>Whether it has taken nothing for so long.</summary>
+    public bool IsIdleFor(TimeSpan duration) => time.GetElapsedTime(Interlocked.Read(ref _sentAt)) >= duration;
 
     /// <summary>Takes in that bytes have been sent to it.</summary>
     public void Sent(int bytes, bool isBehind)
     {
         _isBehind = isBehind;
+        Interlocked.Exchange(ref _sentAt, time.GetTimestamp());
         all.Sent(bytes);
     }
 

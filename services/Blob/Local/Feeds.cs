@@ -79,7 +79,7 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
     /// How long silence may last at a node of that depth. The nearer the source the sooner it is given up: whoever is next to the node that is gone
     /// finds another, and those behind it do not even notice.
     /// </summary>
-    public TimeSpan Patience(int depth) => options.Value.StallBudget * ByDepth(depth);
+    private TimeSpan Patience(int depth) => options.Value.StallBudget * ByDepth(depth);
 
     /// <summary>How long silence may last at a node of that depth while the node before it answers, and so will speak or hang up.</summary>
     public TimeSpan LongestPatience(int depth) => options.Value.FollowStartBudget * ByDepth(depth);

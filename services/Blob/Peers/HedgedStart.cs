@@ -95,6 +95,7 @@ internal sealed partial class HedgedStart(
         }
         catch (PeerDeclinedException e)
         {
+            health.Answered();
             candidates.Declined(attempt.Holder, e.Referrals);
             Log.Refused(logger, attempt.Holder.Node.Name, request.Target, e.Message);
         }

@@ -143,12 +143,14 @@ internal sealed partial class ResolverClient : IDisposable
         CancellationToken cancellation) => WithinBudgetAsync(
         token => PostAsync(
             FollowRequest.Method,
-            new FollowRequest(_node.Name, _node.Location, digest, failed, holders, slow, declined, order),
+            new FollowRequest(_node.Name, _node.Location, digest, Latest(failed), holders, slow, Latest(declined), order),
             ContractsJson.Default.FollowRequest,
             ContractsJson.Default.FollowAnswer,
             answer => AnswerCheck.Fits(answer, digest),
             token),
         cancellation);
+
+    private static IReadOnlyList<NodeName> Latest(IReadOnlyList<NodeName> nodes) => [.. nodes.TakeLast(FollowRequest.MaxFailed)];
 
     /// <summary>Who of this node's zone is fetching content now; null when no resolver answers in time.</summary>
     public Task<InFlightAnswer?> FindInFlightAsync(Digest digest, CancellationToken cancellation) => WithinBudgetAsync(

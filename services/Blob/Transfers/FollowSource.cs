@@ -103,7 +103,12 @@ internal sealed class FollowSource(
                 return moved;
             }
 
-            _parent = told is null ? left : null;
+            if (leaving.IsCircle)
+            {
+                _declined.Add(left.Name);
+            }
+
+            _parent = told is null && !_declined.Contains(left.Name) ? left : null;
         }
 
         if (_known is var (node, depth))
@@ -142,7 +147,14 @@ internal sealed class FollowSource(
                 return null;
             }
 
-            if (await AskAsync(named, request, cancellation) is { } found)
+            // With nobody else to follow it is the turn of one that has declined, which then has to give it if it has a place at all.
+            var isAgain = _declined.Contains(named.Name);
+            if (isAgain)
+            {
+                await following.PauseAsync(PeerClient.DeclinedPause, cancellation);
+            }
+
+            if (await AskAsync(named, isAgain ? request with { Refer = false } : request, cancellation) is { } found)
             {
                 return found;
             }
@@ -200,6 +212,7 @@ internal sealed class FollowSource(
                     parent, answer.Total, () => Volatile.Read(ref _received), _asked, known.Refused, cancellation);
                 if (departure.IsCircle)
                 {
+                    _leaving = new Leaving(parent.Name, null, 0, null, IsCircle: true);
                     answer.Leave("it follows this node");
                     return;
                 }
@@ -239,5 +252,5 @@ internal sealed class FollowSource(
     private sealed record Known(IReadOnlyList<NodeName> Failed, IReadOnlyList<NodeName> Declined, IReadOnlyList<NodeName> Refused, long? Order);
 
     /// <summary>That a node is left although it answers.</summary>
-    private sealed record Leaving(NodeName From, NodeIdentity? Next, int Nearer, FollowAnswer? Told);
+    private sealed record Leaving(NodeName From, NodeIdentity? Next, int Nearer, FollowAnswer? Told, bool IsCircle = false);
 }

@@ -117,6 +117,7 @@ internal sealed partial class Following(
         }
         catch (PeerDeclinedException e)
         {
+            health.Answered();
             Log.Refused(logger, parent.Name, digest, e.Message);
             return (null, e);
         }

@@ -6,9 +6,6 @@ namespace SpegelDapr.Blob.Transfers;
 /// <summary>Nodes that hold the content complete.</summary>
 internal sealed class HolderSource(HedgedStart hedged, Referrals referrals, PeerQueue candidates, Digest digest, TimeSpan startBudget, TimeProvider time) : IPeerSource
 {
-    /// <summary>This number of the nodes to which one holder refers are asked.</summary>
-    private const int MostReferrals = 3;
-
     /// <inheritdoc/>
     public TimeSpan StartBudget => startBudget;
 
@@ -30,12 +27,11 @@ internal sealed class HolderSource(HedgedStart hedged, Referrals referrals, Peer
                     return null;
                 }
 
-                foreach (var (holder, names) in request.Refer ? declined : [])
+                // One of them is enough: the others are as busy, and each may name nodes that have gone.
+                if (request.Refer && declined.FirstOrDefault(busy => busy.Referrals.Count > 0) is { Holder: { } holder, Referrals: var names }
+                    && await referrals.AskAsync(holder, names, digest, request, cancellation) is { } found)
                 {
-                    if (await referrals.AskAsync(holder, names.Take(MostReferrals), digest, request, cancellation) is { } found)
-                    {
-                        return found;
-                    }
+                    return found;
                 }
 
                 // With nobody else to ask it waits, for a place or for a check to end. Not all that wait come at the same moment.
@@ -55,7 +51,7 @@ internal sealed class HolderSource(HedgedStart hedged, Referrals referrals, Peer
     /// <inheritdoc/>
     public void Received(long offset, ReadOnlySpan<byte> bytes)
     {
-        // Nobody follows what comes from a holder of the same zone: the others are told of the holder too.
+        // Nobody is told to follow what comes so: the others are told of the holders too.
     }
 
     /// <inheritdoc/>

@@ -16,6 +16,7 @@ internal sealed class JoinSource(Following following, Digest digest, IPeerSource
     private IPeerSource? _own;
     private NodeName? _parent;
     private int _depth;
+    private int _asked;
 
     /// <inheritdoc/>
     public TimeSpan StartBudget => following.Options.FollowStartBudget;
@@ -25,11 +26,17 @@ internal sealed class JoinSource(Following following, Digest digest, IPeerSource
     {
         try
         {
-            while (_own is null)
+            while (_own is null && _asked < following.MostFailed)
             {
                 if (following.Feeds.ParentOf(digest) is var (parent, depth))
                 {
-                    (_parent, _depth) = (parent.Name, depth);
+                    // The one that was asked last has broken off, or gives nothing here.
+                    if (parent.Name == _parent)
+                    {
+                        await following.PauseAsync(Interval, cancellation);
+                    }
+
+                    (_parent, _depth, _asked) = (parent.Name, depth, _asked + 1);
                     if (await following.AskAsync(parent, digest, depth, request, cancellation) is { Answer: { } found })
                     {
                         return found;

@@ -19,8 +19,13 @@ internal sealed class PeerTransfers(
     IOptions<BlobOptions> options,
     BlobMetrics metrics,
     TimeProvider time,
-    ILoggerFactory loggers)
+    ILoggerFactory loggers) : IDisposable
 {
+    /// <summary>How many transfers take windows of several holders at once.</summary>
+    private const int MostSpread = 4;
+
+    private readonly SemaphoreSlim _spread = new(MostSpread);
+
     /// <summary>A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read.</summary>
     public VerifyingReader Open(PullPlan plan, string target, Digest digest, long first, long? last, CancellationToken cancellation)
     {
@@ -28,7 +33,7 @@ internal sealed class PeerTransfers(
         IPeerSource holders = HoldersOf(candidates, digest);
         if (last is null && plan.KnownBytes is { } bytes && bytes - first >= SpreadSource.LeastBytes && NearestOf(plan) is [_, _, ..] nearest)
         {
-            holders = new SpreadSource(holders, candidates, nearest, bytes, peers, fastest, time);
+            holders = new SpreadSource(holders, candidates, nearest, bytes, peers, fastest, _spread, time);
         }
 
         var source = plan.Follows ? following.Before(holders, candidates, plan, target, digest, isRest: first > 0) : holders;
@@ -89,6 +94,9 @@ internal sealed class PeerTransfers(
         cancellation.ThrowIfCancellationRequested();
         return answer is not null && new ContentPart(target, digest, 0, null, plan.KnownBytes).MayHave(answer.Total) ? (answer.Total, answer.Holder) : null;
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => _spread.Dispose();
 
     private static IReadOnlyList<Holder> NearestOf(PullPlan plan) => [.. plan.Holders.Where(holder => holder.Tier == plan.Holders[0].Tier)];
 

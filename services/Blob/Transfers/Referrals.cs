@@ -10,6 +10,9 @@ namespace SpegelDapr.Blob.Transfers;
 internal sealed partial class Referrals(
     ResolverClient resolver, PeerClient peers, PeerHealth health, IOptions<BlobOptions> options, IOptions<NodeOptions> node, TimeProvider time, ILogger<Referrals> logger)
 {
+    /// <summary>This number of the nodes to which one holder refers are asked. Together they may take as long as a connection: that holder can still begin itself.</summary>
+    private const int Most = 3;
+
     private readonly NodeName _node = node.Value.Identity.Name;
 
     /// <summary>The first good answer; null when none of them gives one.</summary>
@@ -21,14 +24,14 @@ internal sealed partial class Referrals(
     public async Task<PeerAnswer?> AskAsync(Holder holder, IEnumerable<NodeName> names, Digest digest, PeerRequest request, CancellationToken cancellation)
     {
         var location = holder.Node.Location;
-        foreach (var name in names.Where(name => name != _node && health.ProblemOf(name, digest) is null))
+        foreach (var name in names.Take(Most).Where(name => name != _node && health.ProblemOf(name, digest) is null))
         {
             if ((await resolver.FindAsync(new PeerClaim(location, name), cancellation))?.Node is not { } found)
             {
                 continue;
             }
 
-            using var budget = new CancellationTokenSource(options.Value.PeerConnectBudget, time);
+            using var budget = new CancellationTokenSource(options.Value.PeerConnectBudget / Most, time);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(budget.Token, cancellation);
             try
             {

@@ -13,9 +13,10 @@ namespace SpegelDapr.Blob.Transfers;
 /// <param name="total">The content's length in bytes.</param>
 /// <param name="peers">Asks them.</param>
 /// <param name="fastest">The fastest that anything has come lately.</param>
+/// <param name="places">How many transfers may do so at once: each takes some MiB for its windows.</param>
 /// <param name="time">Measures how fast they are.</param>
 internal sealed class SpreadSource(
-    IPeerSource single, PeerQueue queue, IEnumerable<Holder> holders, long total, PeerClient peers, FastestRate fastest, TimeProvider time) : IPeerSource
+    IPeerSource single, PeerQueue queue, IEnumerable<Holder> holders, long total, PeerClient peers, FastestRate fastest, SemaphoreSlim places, TimeProvider time) : IPeerSource
 {
     /// <summary>Shorter content is not worth the while.</summary>
     public const long LeastBytes = 64 * 1024 * 1024;
@@ -23,10 +24,10 @@ internal sealed class SpreadSource(
     private const int MostHolders = 3;
     private const int FirstBytes = 8 * 1024 * 1024;
 
-    /// <summary>A window takes as long as this from one holder. With one that is being given out and one of each holder, all are below 16 MiB.</summary>
+    /// <summary>A window takes as long as this from one holder. With one that is being given out and one of each holder, all are 8 MiB.</summary>
     private static readonly TimeSpan WindowTime = TimeSpan.FromMilliseconds(250);
     private const int LeastWindowBytes = 512 * 1024;
-    private const int MostWindowBytes = 3 * 1024 * 1024;
+    private const int MostWindowBytes = 2 * 1024 * 1024;
     private const int MostWindows = MostHolders + 1;
 
     /// <summary>
@@ -44,6 +45,7 @@ internal sealed class SpreadSource(
     private readonly Queue<Window> _windows = new();
     private PeerAnswer? _first;
     private bool _isSpread;
+    private bool _hasPlace;
     private double _alone;
     private int _windowBytes;
     private int _given;
@@ -87,6 +89,11 @@ internal sealed class SpreadSource(
         _ended.Cancel();
         DropWindows();
         _ended.Dispose();
+        if (_hasPlace)
+        {
+            places.Release();
+        }
+
         single.Dispose();
     }
 
@@ -97,7 +104,7 @@ internal sealed class SpreadSource(
         {
             _alone = RateOf(first.Length);
             _windowBytes = (int)Math.Clamp(_alone * WindowTime.TotalSeconds, LeastWindowBytes, MostWindowBytes);
-            _isSpread = _alone < EnoughBytesPerSecond && !(_alone >= FastPart * fastest.BytesPerSecond);
+            _isSpread = _alone < EnoughBytesPerSecond && !(_alone >= FastPart * fastest.BytesPerSecond) && (_hasPlace = places.Wait(0, CancellationToken.None));
             fastest.Saw(_alone);
             queue.Return(first.Holder);
             (_begun, _next, _since) = (from, from, time.GetTimestamp());
@@ -133,6 +140,7 @@ internal sealed class SpreadSource(
                 if (head.Answer.IsCompleted && await head.Answer is { } answer)
                 {
                     _given++;
+                    head.Ended.Dispose();
                     return answer;
                 }
 

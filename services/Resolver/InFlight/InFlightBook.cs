@@ -73,7 +73,7 @@ internal sealed class InFlightBook
 
     private async Task DecideAsync(Digest digest, IReadOnlyList<Asked> questions, CancellationToken cancellation)
     {
-        if (_memory.Recall(digest) is { } known && known.Document.Nodes.Count > MostNodesInStep && _time.GetUtcNow() - known.StoredAt < AloneFor)
+        if (_memory.Recall(digest) is { } known && known.Document.Nodes.Count > MostNodesInStep && _time.GetElapsedTime(known.StoredAt) < AloneFor)
         {
             var after = await DecideAsync(digest, known.Document, questions, cancellation);
             if (questions.All(asked => asked is { Answer.Parent: not null, Question.Slow: null } && !asked.Question.Failed.Any(known.Document.Has)))
@@ -94,7 +94,7 @@ internal sealed class InFlightBook
                 || await _store.TrySaveAsync([after.ToWrite(key, StoreJson.Default.InFlightDocument, stored.ETag, InFlightDocument.CountsFor)], cancellation))
             {
                 _cache.Set(key, after);
-                _memory.Remember(digest, new InFlightMemory.Remembered(after, after, _time.GetUtcNow()));
+                _memory.Remember(digest, new InFlightMemory.Remembered(after, after, _time.GetTimestamp()));
                 return;
             }
 

@@ -51,17 +51,21 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     /// </summary>
     public InFlightDocument With(InFlightDocument before, InFlightDocument after, int mostFollowers)
     {
-        var known = before.Nodes.ToDictionary(node => node.Node);
-        var theirs = after.Nodes.ToDictionary(node => node.Node);
+        var stored = Nodes.DistinctBy(node => node.Node).ToDictionary(node => node.Node);
+        var known = before.Nodes.DistinctBy(node => node.Node).ToDictionary(node => node.Node);
+        var theirs = after.Nodes.DistinctBy(node => node.Node).ToDictionary(node => node.Node);
         var added = after.Nodes.Where(node => !known.TryGetValue(node.Node, out var earlier) || earlier.Since != node.Since).ToArray();
         var names = added.Concat(Nodes).Select(node => node.Node).ToHashSet();
         List<InFlightNode> merged = [.. Nodes.ExceptBy(added.Select(node => node.Node), node => node.Node).Select(WithFollowers), .. added.Select(Linked)];
-        foreach (var left in merged.Where(node => known.ContainsKey(node.Node) && !theirs.ContainsKey(node.Node)).ToArray())
+        foreach (var left in merged.Where(node => HasLeft(node)).ToArray())
         {
             LeaveOut(merged, left.Node);
         }
 
         return new InFlightDocument(Sample(merged, mostFollowers));
+
+        // One that has asked again meanwhile is another entry.
+        bool HasLeft(InFlightNode node) => known.TryGetValue(node.Node, out var earlier) && earlier.Since == node.Since && !theirs.ContainsKey(node.Node);
 
         InFlightNode WithFollowers(InFlightNode node) => known.TryGetValue(node.Node, out var earlier) && theirs.TryGetValue(node.Node, out var later)
             ? node.WithFollowers(later.Followers - earlier.Followers)
@@ -69,12 +73,15 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
 
         InFlightNode Linked(InFlightNode node)
         {
-            while (node.Parent is { } parent && !names.Contains(parent) && theirs.TryGetValue(parent, out var above))
+            for (var i = 0; i < MostNodes && node.Parent is { } parent && !names.Contains(parent) && theirs.TryGetValue(parent, out var above); i++)
             {
                 node = node.Over(above);
             }
 
-            return node;
+            // Two replicas may have told a node two places. Those before it by the later one are before it by both.
+            return node.Parent is not null && stored.TryGetValue(node.Node, out var other) && other.Parent is not null
+                ? node with { Order = Math.Max(node.Order, other.Order) }
+                : node;
         }
     }
 
@@ -118,11 +125,11 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
             }
         }
 
-        var order = question.Order ?? asked?.Order ?? Nodes.Select(node => node.Order + 1).Append(now.UtcTicks).Max();
+        var order = Known(question.Order) ?? Known(asked?.Order) ?? Nodes.Select(node => node.Order + 1).Append(now.UtcTicks).Max();
         var candidates = parents
             .Where(found => found.Key != question.Slow && !declined.Contains(found.Key))
             .Select(found => new Candidate(sources[found.Key], found.Value, elsewhere(found.Key)))
-            .Where(candidate => candidate.Node.Parent is null || candidate.Node.Order < order)
+            .Where(candidate => IsBefore(candidate.Node, order))
             .ToArray();
         random.Shuffle(candidates);
         var parent = candidates.MinBy(candidate => (
@@ -133,6 +140,12 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
             !candidate.HasShareLeft,
             candidate.Depth,
             candidate.AllFollowers));
+
+        // One that has declined may have a place in a moment, which is better than one more copy of what enters the zone.
+        parent ??= parents
+            .Where(found => declined.Contains(found.Key) && found.Key != question.Slow && IsBefore(sources[found.Key], order))
+            .Select(found => new Candidate(sources[found.Key], found.Value, default))
+            .MinBy(candidate => candidate.Depth);
 
         // A slow one is better than one more copy of what enters the zone often enough.
         if (parent is null
@@ -188,6 +201,12 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
 
         return sources;
     }
+
+    /// <summary>Whether a node is before a place, so that it cannot be fed by one that is there; one that leads is fed by none.</summary>
+    private static bool IsBefore(InFlightNode node, long order) => node.Parent is null || node.Order < order;
+
+    /// <summary>Former versions told no place.</summary>
+    private static long? Known(long? order) => order is 0 ? null : order;
 
     private static bool Counts(InFlightNode node, DateTimeOffset now) => now - node.Since < CountsFor;
 

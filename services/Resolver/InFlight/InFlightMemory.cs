@@ -79,8 +79,8 @@ internal sealed class InFlightMemory(TimeProvider time)
     /// <summary>A document as this replica knows it.</summary>
     /// <param name="Document">With all that it has decided.</param>
     /// <param name="Stored">As the store had it last.</param>
-    /// <param name="StoredAt">When that was.</param>
-    public sealed record Remembered(InFlightDocument Document, InFlightDocument Stored, DateTimeOffset StoredAt);
+    /// <param name="StoredAt">When that was, as a timestamp.</param>
+    public sealed record Remembered(InFlightDocument Document, InFlightDocument Stored, long StoredAt);
 }
 
 /// <summary>What a node has to do.</summary>

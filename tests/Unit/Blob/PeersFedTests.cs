@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Blob.Http;
 using SpegelDapr.Contracts;
@@ -43,7 +44,7 @@ public sealed class PeersFedTests
 
         Assert.NotNull(Begin(5, isReferred: false));
         Assert.NotNull(Begin(6, Other));
-        Assert.NotNull(_fed.TryBegin(Layer, MiB, Name(7), isReferred: true));
+        Assert.NotNull(_fed.TryBegin(Layer, MiB, Name(7), isReferred: true, address: null));
     }
 
     [Fact]
@@ -64,6 +65,29 @@ public sealed class PeersFedTests
     }
 
     [Fact]
+    public void Peers_that_take_nothing_any_more_crowd_nobody_out_and_nobody_is_referred_to_them()
+    {
+        Enumerable.Range(0, 4).ToList().ForEach(i => Begin(i));
+        Assert.Null(Begin(5));
+
+        _time.Advance(TimeSpan.FromSeconds(2));
+
+        Assert.NotNull(Begin(6));
+        Assert.Equal(["peer-6"], _fed.Of(Layer).Select(name => name.ToString()));
+    }
+
+    [Fact]
+    public void One_address_gets_a_part_of_the_places()
+    {
+        var (one, other) = (IPAddress.Parse("10.0.0.1"), IPAddress.Parse("10.0.0.2"));
+        var fed = Enumerable.Range(0, PeersFed.MostOfOneAddress + 1).Select(_ => _fed.TryBegin(Layer, MiB, null, isReferred: false, one)).ToArray();
+
+        Assert.Null(fed[^1]);
+        Assert.DoesNotContain(null, fed[..^1]);
+        Assert.NotNull(_fed.TryBegin(Layer, MiB, null, isReferred: false, other));
+    }
+
+    [Fact]
     public void What_was_sent_before_a_pause_says_nothing()
     {
         var (one, two) = (Begin(1)!, Begin(2)!);
@@ -76,7 +100,7 @@ public sealed class PeersFedTests
 
     private static NodeName Name(int number) => NodeName.Parse($"peer-{number}");
 
-    private FedPeer? Begin(int peer, Digest? digest = null, bool isReferred = true) => _fed.TryBegin(digest ?? Layer, 64 * MiB, Name(peer), isReferred);
+    private FedPeer? Begin(int peer, Digest? digest = null, bool isReferred = true) => _fed.TryBegin(digest ?? Layer, 64 * MiB, Name(peer), isReferred, address: null);
 
     /// <summary>Sends bytes to each over as long as a rate is taken.</summary>
     private void Send(int bytes, params FedPeer[] peers)

@@ -658,7 +658,7 @@ public sealed class RelayTests : BlobTests
     }
 
     [Fact]
-    public async Task A_node_that_is_fed_by_this_one_is_left_as_one_that_has_failed()
+    public async Task A_node_that_is_fed_by_this_one_is_left_and_not_reported()
     {
         var content = TestContent.Bytes(8 * MiB);
         var parent = Add(new ScriptedPeer(async call =>
@@ -675,11 +675,12 @@ public sealed class RelayTests : BlobTests
         var other = Add(ScriptedPeer.Good(content));
         var node = await NodeAsync(settings: ("Blob:StallBudget", "00:10:00"));
         var digest = new Download(node, content).Digest;
-        Follow(parent.AsHolder("node-b").Node, other.AsHolder("node-c").Node);
+        Resolver.Following = question =>
+            new FollowAnswer(digest, 1, (question.Declined!.Count == 0 ? parent.AsHolder("node-b") : other.AsHolder("node-c")).Node);
 
         Assert.Equal(content, await node.Http.GetByteArrayAsync(Path(digest)));
 
-        Assert.Equal(["", "node-b"], Resolver.FollowQuestions.Select(question => string.Join(',', question.Failed)));
+        Assert.Equal([("", ""), ("", "node-b")], Resolver.FollowQuestions.Select(question => (string.Join(',', question.Failed), string.Join(',', question.Declined!))));
     }
 
     [Fact]
@@ -741,6 +742,21 @@ public sealed class RelayTests : BlobTests
 
         var last = Resolver.FollowQuestions.Last();
         Assert.Equal((0, "node-b"), (last.Failed.Count, last.Declined!.Single().ToString()));
+    }
+
+    [Fact]
+    public async Task One_that_has_declined_and_is_told_again_has_to_give_it()
+    {
+        var content = TestContent.Bytes(2 * MiB);
+        var busy = Add(new ScriptedPeer(call => call.Has(SpegelHeaders.Refer) ? DeclineAsync(call, "") : call.SendAsync(content)));
+        var node = await NodeAsync();
+        var digest = new Download(node, content).Digest;
+        Resolver.Following = _ => new FollowAnswer(digest, 1, busy.AsHolder("node-b").Node);
+
+        Assert.Equal(content, await node.Http.GetByteArrayAsync(Path(digest)));
+
+        Assert.Equal(2, busy.Calls);
+        Assert.All(Resolver.FollowQuestions, question => Assert.Empty(question.Failed));
     }
 
     [Fact]

@@ -217,6 +217,36 @@ public class InFlightDocumentTests
     }
 
     [Fact]
+    public void When_there_is_no_other_the_one_that_has_declined_is_told_again_before_one_more_node_leads()
+    {
+        var (_, answer) = Document((0, null), (1, 0)).Follow(
+            Question(Name(1)) with { Declined = [Name(0)] }, All, Nothing, 1, Now + InFlightDocument.RepeatsFor, new Random(1));
+
+        Assert.Equal(Name(0), answer.Parent?.Name);
+    }
+
+    [Fact]
+    public void A_node_that_leads_now_for_another_replica_is_not_left_out_by_one_that_has_forgotten_it()
+    {
+        var before = Document((0, null), (1, 0));
+        var after = new InFlightDocument([before.Nodes[0]]);
+        var (stored, _) = before.Follow(Question(Name(1), [Name(0)]), All, Nothing, 1, Now + InFlightDocument.RepeatsFor, new Random(1));
+
+        Assert.Contains(stored.With(before, after, 1).Nodes, node => node.Node == Name(1) && node.Parent is null);
+        Assert.DoesNotContain(before.With(before, after, 1).Nodes, node => node.Node == Name(1));
+    }
+
+    [Fact]
+    public void A_node_that_two_replicas_have_told_two_places_has_the_later_one()
+    {
+        var before = Document((0, null));
+        var (after, _) = before.Follow(Question(Name(1)) with { Order = 5 }, All, Nothing, 1, Now, new Random(1));
+        var (stored, _) = before.Follow(Question(Name(1)) with { Order = 9 }, All, Nothing, 1, Now, new Random(1));
+
+        Assert.Equal(9, stored.With(before, after, 1).Nodes.Single(node => node.Node == Name(1)).Order);
+    }
+
+    [Fact]
     public void A_node_that_has_declined_is_not_followed_by_that_one_and_stays_for_others()
     {
         var (after, answer) = Document((0, null), (1, 0)).Follow(Question(Name(2)) with { Declined = [Name(1)] }, All, Nothing, 1, Now, new Random(1));
@@ -234,8 +264,8 @@ public class InFlightDocumentTests
 
         for (var seed = 0; seed < 20; seed++)
         {
-            Assert.Equal((document, new FollowAnswer(Layer, 1, All[Name(1)], Order: 2)), document.Follow(question, All, Nothing, 9, Now.AddSeconds(1), new Random(seed)));
-            Assert.Equal((document, new FollowAnswer(Layer, 0)), document.Follow(Question(Name(0)), All, Nothing, 9, Now.AddSeconds(1), new Random(seed)));
+            Assert.Equal((document, new FollowAnswer(Layer, 1, All[Name(1)], Order: 3)), document.Follow(question, All, Nothing, 9, Now.AddSeconds(1), new Random(seed)));
+            Assert.Equal((document, new FollowAnswer(Layer, 0, Order: 1)), document.Follow(Question(Name(0)), All, Nothing, 9, Now.AddSeconds(1), new Random(seed)));
         }
 
         Assert.Equal(Name(0), document.Follow(question with { Declined = [Name(1)] }, All, Nothing, 9, Now, new Random(1)).Answer.Parent?.Name);
@@ -307,7 +337,7 @@ public class InFlightDocumentTests
 
     private static InFlightDocument Document(params (int Node, int? Parent)[] entries) =>
         new([.. entries.Select((entry, i) => new InFlightNode(
-            Name(entry.Node), Now, entry.Parent is { } parent ? Name(parent) : null, Followers: entries.Count(other => other.Parent == entry.Node), Order: i))]);
+            Name(entry.Node), Now, entry.Parent is { } parent ? Name(parent) : null, Followers: entries.Count(other => other.Parent == entry.Node), Order: i + 1))]);
 
     private static List<NodeName> Chosen(int bits) => [.. Enumerable.Range(0, Nodes).Where(i => ((bits >> i) & 1) == 1).Select(Name)];
 

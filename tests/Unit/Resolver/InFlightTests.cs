@@ -256,7 +256,7 @@ public sealed class InFlightTests : IDisposable
         Assert.Equal([new(1, 1), new(0, 0), new(1, 0)], Enumerable.Range(0, 3).Select(i => elsewhere(Name(i))));
 
         void Remember(Digest digest, params InFlightNode[] nodes) =>
-            loads.Remember(digest, new InFlightMemory.Remembered(new InFlightDocument(nodes), InFlightDocument.Empty, start));
+            loads.Remember(digest, new InFlightMemory.Remembered(new InFlightDocument(nodes), InFlightDocument.Empty, _time.GetTimestamp()));
     }
 
     private static void AssertTold(int depth, NodeIdentity? parent, FollowAnswer answer) => Assert.Equal((depth, parent), (answer.Depth, answer.Parent));
