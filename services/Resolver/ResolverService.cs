@@ -62,6 +62,7 @@ public static class ResolverService
         builder.Services.AddSingleton<ResolveEndpoint>();
         builder.Services.AddSingleton<NodeEndpoint>();
         builder.Services.AddSingleton<InFlightMemory>();
+        builder.Services.AddHostedService<InFlightWarmUp>();
         builder.Services.AddSingleton<InFlightBook>();
         builder.Services.AddSingleton<FollowEndpoint>();
         builder.Services.AddSingleton<InFlightEndpoint>();
