@@ -17,8 +17,14 @@ public sealed class HolderFailureTests() : ClusterTests(nodes: 3)
 
         var pull = Third.Containerd.PullAsync(image.Reference);
         await Eventually.HoldsAsync("a tenth of the layer has come", () => Third.Containerd.IngestedBytes > layer.Size / 10);
-        var serving = new[] { First, Second }.First(node => OpenFiles.Of(node.Blob.Id).Contains(node.Containerd.BlobPath(layer.Digest.ToString())));
-        await serving.Blob.KillAsync();
+        // A holder that gives windows of the layer has it open only during each.
+        Node? serving = null;
+        await Eventually.HoldsAsync("a holder has the layer open", () =>
+        {
+            serving = new[] { First, Second }.FirstOrDefault(node => OpenFiles.Of(node.Blob.Id).Contains(node.Containerd.BlobPath(layer.Digest.ToString())));
+            return serving is not null;
+        });
+        await serving!.Blob.KillAsync();
         await pull;
 
         var survivor = serving == First ? Second : First;

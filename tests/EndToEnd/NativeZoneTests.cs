@@ -21,7 +21,7 @@ public sealed class NativeZoneTests() : ClusterTests(nodes: 2)
         await Cluster.Registry.StopAsync();
         await Second.Containerd.PullAsync(image.Reference);
 
-        Assert.True(await Second.ServedAsync(Tier.SameZone) >= image.BlobBytes);
+        await Second.HasServedAsync(Tier.SameZone, image.BlobBytes);
     }
 
     private Task<NativeContainer> ReplaceDiscoveryAsync(Node node) =>

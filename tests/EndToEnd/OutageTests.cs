@@ -57,7 +57,7 @@ public sealed class OutageTests() : ClusterTests(nodes: 2)
 
         await PullAsync(images[0], First);
         await Second.Containerd.PullAsync(images[0].Reference);
-        Assert.True(await Second.ServedAsync(Tier.SameZone) >= images[0].BlobBytes);
+        await Second.HasServedAsync(Tier.SameZone, images[0].BlobBytes);
 
         await stop();
         await First.Containerd.PullAsync(images[1].Reference);

@@ -18,7 +18,7 @@ public sealed class PullTests() : ClusterTests(nodes: 3)
         await Second.Containerd.PullAsync(image.Reference);
 
         Assert.Equal(upstreamRequests, Cluster.Registry.BlobRequests);
-        Assert.True(await Second.ServedAsync(Tier.SameZone) >= image.BlobBytes);
+        await Second.HasServedAsync(Tier.SameZone, image.BlobBytes);
         Assert.Equal(0, await Second.ServedAsync(Tier.Local));
 
         await Cluster.Registry.StopAsync();
@@ -30,13 +30,17 @@ public sealed class PullTests() : ClusterTests(nodes: 3)
     [RealFact]
     public async Task When_all_nodes_pull_at_once_the_registry_gives_each_blob_once()
     {
+        // A question has half a second, and code that has never run is slow.
+        await PullOnAllAtOnceAsync(await Cluster.Images.PushAsync([8 * MiB]));
         var image = await Cluster.Images.PushAsync([30 * MiB, 20 * MiB, 1 * MiB]);
         var upstreamRequests = Cluster.Registry.BlobRequests;
+        var servedBefore = await ServedByNeighboursAsync();
 
-        await Task.WhenAll(Cluster.Nodes.Select(node => node.Containerd.PullAsync(image.Reference)));
+        await PullOnAllAtOnceAsync(image);
 
         Assert.Equal(image.Blobs.Count, Cluster.Registry.BlobRequests - upstreamRequests);
-        Assert.True((await Task.WhenAll(Cluster.Nodes.Select(node => node.ServedAsync(Tier.SameZone)))).Sum() >= image.BlobBytes * (Cluster.Nodes.Count - 1));
+        await Eventually.HoldsAsync(
+            "the rest has come from neighbours", async () => await ServedByNeighboursAsync() - servedBefore >= image.BlobBytes * (Cluster.Nodes.Count - 1));
     }
 
     [RealFact]
@@ -63,6 +67,7 @@ public sealed class PullTests() : ClusterTests(nodes: 3)
         await Second.Containerd.CriPullAsync(image.Reference);
 
         Assert.Equal(upstreamRequests, Cluster.Registry.BlobRequests);
+        await Second.HasServedAsync(Tier.SameZone, image.BlobBytes);
         Assert.InRange(await Second.ServedAsync(Tier.SameZone), image.BlobBytes, image.BlobBytes * 3 / 2);
     }
 
@@ -156,4 +161,8 @@ public sealed class PullTests() : ClusterTests(nodes: 3)
         await Assert.ThrowsAsync<RpcException>(() => pull);
         Assert.InRange(Second.Containerd.IngestedBytes, 1, image.BlobBytes - 1);
     }
+
+    private Task PullOnAllAtOnceAsync(TestImage image) => Task.WhenAll(Cluster.Nodes.Select(node => node.Containerd.PullAsync(image.Reference)));
+
+    private async Task<double> ServedByNeighboursAsync() => (await Task.WhenAll(Cluster.Nodes.Select(node => node.ServedAsync(Tier.SameZone)))).Sum();
 }

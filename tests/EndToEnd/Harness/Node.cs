@@ -159,6 +159,10 @@ internal sealed class Node : IAsyncDisposable
     /// <summary>Bytes this node's blob has served, by the tier they came from.</summary>
     public Task<double> ServedAsync(Tier tier) => MetricAsync("spegel_dapr_blob_served_bytes_total", $"tier=\"{tier.Name()}\"");
 
+    /// <summary>Waits until its blob has counted these bytes from a tier: it counts when it has sent, and its containerd may be done before.</summary>
+    public Task HasServedAsync(Tier tier, double bytes) =>
+        Eventually.HoldsAsync($"node {Identity.Name} has served {bytes} bytes from {tier}", async () => await ServedAsync(tier) >= bytes);
+
     /// <summary>A metric of this node's blob.</summary>
     public Task<double> MetricAsync(string name, params string[] labels) => Metrics.SumAsync(_http, _telemetry, name, labels);
 
