@@ -15,56 +15,108 @@ internal static class Swarm
     private const int Layers = 2;
     private const int LinkRate = 100;
     private const int SlowPart = 10;
-    private const int Nodes = 8;
+    private const int Few = 8;
+    private const int Many = 16;
+
+    /// <summary>Many nodes at the full rate would be limited by a machine of two cores: they get a part of the bytes at a part of the rate.</summary>
+    private const int Fraction = 5;
+
     private const int Rounds = 3;
     private const double MostWithSlow = 1.6;
+    private const double MostWithTwoSlow = 1.8;
     private const double MostCold = 1.15;
     private const double MostHeld = 1.3;
-    private const double MostCopies = 2.05;
+    private const double MostWithSlowLead = 2;
+    private const double OneCopy = 1.02;
+    private const double TwoCopies = 2.05;
+    private const double NoCopy = 0.02;
 
     private static readonly TimeSpan Apart = TimeSpan.FromMilliseconds(200);
 
-    public static async Task<IReadOnlyList<Figure>> MeasureAsync()
+    public static async Task<IReadOnlyList<Figure>> MeasureAsync() => [.. await MeasureFewAsync(), .. await MeasureManyAsync()];
+
+    private static async Task<IReadOnlyList<Figure>> MeasureFewAsync()
     {
-        await using var lab = await StormLab.StartAsync(LinkRate, new LabZone(Location.Parse("north/zone-a"), Nodes));
+        await using var lab = await StormLab.StartAsync(LinkRate, new LabZone(Location.Parse("north/zone-a"), Few));
         await StormLab.WarmUpAsync(lab);
         var nodes = lab.Cluster.Zones[0].Nodes;
-        var alone = await RunRoundsAsync(lab, [nodes[0]], []);
-        var cold = await RunRoundsAsync(lab, nodes, []);
-        var apart = await RunRoundsAsync(lab, nodes, [], Apart);
+        var others = nodes.Skip(1).ToList();
+        var alone = await RunRoundsAsync(lab, [nodes[0]]);
+        var cold = await RunRoundsAsync(lab, nodes);
+        var apart = await RunRoundsAsync(lab, nodes, apart: Apart);
         var figures = new List<Figure>
         {
             new($"{Layers * LayerSize / MiB} MiB over {LinkRate} Mbit/s to one node alone", $"{alone.Seconds:0.0} s", "stated", null),
-            Compare($"{Nodes} nodes, nobody has it", cold, alone, MostCold, "one node", mostCopies: 1.02),
-            Compare($"{Nodes} nodes, one after the other", apart, alone, null, "one node", mostCopies: 1.02),
+            Compare($"{Few} nodes, nobody has it", cold, alone, MostCold, "one node", OneCopy),
+            Compare($"{Few} nodes, one after the other", apart, alone, null, "one node", OneCopy),
+            Compare($"one node has it, {others.Count} pull together", await RunRoundsAsync(lab, others, holder: nodes[0]), alone, MostHeld, "one node", NoCopy),
+            Compare($"one node at a tenth of the rate has it, {others.Count} pull together", await RunRoundsAsync(lab, others, holder: nodes[0], isHolderSlow: true), alone, MostWithSlow, "one node", TwoCopies),
         };
-        figures.Add(Compare($"one node has it, {Nodes - 1} pull together", await RunRoundsAsync(lab, [.. nodes.Skip(1)], [], holder: nodes[0]), alone, MostHeld, "one node", mostCopies: 0.02));
-        foreach (var (place, index) in new[] { ("third", 2), ("first", 0), ("last", Nodes - 1) })
+        foreach (var (place, index) in new[] { ("third", 2), ("first", 0), ("last", Few - 1) })
         {
             var slow = nodes[index];
             await lab.LimitAsync(slow, LinkRate / SlowPart);
-            figures.Add(Compare($"{Nodes} nodes together, the {place} at a tenth of the rate: the others", await RunRoundsAsync(lab, nodes, [slow]), cold, MostWithSlow, "without a slow one", MostCopies));
-            figures.Add(Compare($"{Nodes} nodes, one after the other, the {place} at a tenth: the others", await RunRoundsAsync(lab, nodes, [slow], Apart), apart, MostWithSlow, "without a slow one", MostCopies));
+            var slowApart = await RunRoundsAsync(lab, nodes, but: [slow], apart: Apart);
+            figures.Add(Compare($"{Few} nodes together, the {place} at a tenth of the rate: the others", await RunRoundsAsync(lab, nodes, but: [slow]), cold, MostWithSlow, "without a slow one", TwoCopies));
+            figures.Add(Compare($"{Few} nodes, one after the other, the {place} at a tenth: the others", slowApart, apart, MostWithSlow, "without a slow one", TwoCopies));
+            if (index == 0)
+            {
+                figures.Add(Compare("  the same, which is where it enters the zone", slowApart, alone, MostWithSlowLead, "one node", TwoCopies));
+            }
+
             await lab.LimitAsync(slow, LinkRate);
         }
 
         return figures;
     }
 
+    private static async Task<IReadOnlyList<Figure>> MeasureManyAsync()
+    {
+        const int rate = LinkRate / Fraction;
+        await using var lab = await StormLab.StartAsync(rate, new LabZone(Location.Parse("north/zone-a"), Many));
+        await StormLab.WarmUpAsync(lab);
+        var nodes = lab.Cluster.Zones[0].Nodes;
+        var alone = await RunRoundsAsync(lab, [nodes[0]], Fraction);
+        var cold = await RunRoundsAsync(lab, nodes, Fraction);
+        List<Node> slow = [nodes[2], nodes[9]];
+        foreach (var node in slow)
+        {
+            await lab.LimitAsync(node, rate / SlowPart);
+        }
+
+        return
+        [
+            new($"{Layers * LayerSize / Fraction / MiB} MiB over {rate} Mbit/s to one node alone", $"{alone.Seconds:0.0} s", "stated", null),
+            Compare($"{Many} nodes, nobody has it", cold, alone, MostCold, "one node", OneCopy),
+            Compare($"{Many} nodes together, two at a tenth of the rate: the others", await RunRoundsAsync(lab, nodes, Fraction, but: slow), cold, MostWithTwoSlow, "without slow ones", TwoCopies),
+        ];
+    }
+
     /// <summary>The median of the slowest of those that count, and of the copies from upstream.</summary>
-    private static async Task<Run> RunRoundsAsync(ZoneLab lab, IReadOnlyList<Node> nodes, IReadOnlyList<Node> but, TimeSpan apart = default, Node? holder = null)
+    private static async Task<Run> RunRoundsAsync(
+        ZoneLab lab, IReadOnlyList<Node> nodes, int fraction = 1, IReadOnlyList<Node>? but = null, TimeSpan apart = default, Node? holder = null, bool isHolderSlow = false)
     {
         var runs = new List<Run>();
         for (var round = 0; round < Rounds; round++)
         {
-            var image = await lab.Cluster.Images.PushAsync([.. Enumerable.Repeat(LayerSize, Layers)]);
+            var image = await lab.Cluster.Images.PushAsync([.. Enumerable.Repeat(LayerSize / fraction, Layers)]);
             await using var held = holder is null ? null : await StormLab.HoldAsync(lab, image, holder);
+            if (isHolderSlow)
+            {
+                await lab.LimitAsync(holder!, LinkRate / SlowPart);
+            }
+
             var before = await StormLab.MeasureLinksAsync(lab);
             await using var storm = new PullStorm(image);
             await storm.StartApartAsync(nodes, apart);
-            var ends = await Task.WhenAll(nodes.Except(but).Select(storm.EndOfAsync));
+            var ends = await Task.WhenAll(nodes.Except(but ?? []).Select(storm.EndOfAsync));
             await storm.EndsAsync();
             var after = await StormLab.MeasureLinksAsync(lab);
+            if (isHolderSlow)
+            {
+                await lab.LimitAsync(holder!, LinkRate);
+            }
+
             runs.Add(new Run(ends.Max().TotalSeconds, (after.Upstream - before.Upstream) / (double)image.BlobBytes));
         }
 
