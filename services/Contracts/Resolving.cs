@@ -4,7 +4,10 @@ namespace SpegelDapr.Contracts;
 /// <param name="Node">The node that asks; it is never among the holders of the answer.</param>
 /// <param name="Location">Where it is: holders are ordered by their tier from here.</param>
 /// <param name="Keys">What is looked up; at most <see cref="MaxKeys"/>.</param>
-public sealed record ResolveRequest(NodeName Node, Location Location, IReadOnlyList<ContentKey> Keys)
+/// <param name="Fetching">
+/// Set when the node is about to fetch the only key, a digest: then it is told in the same answer whom to follow, as by a <see cref="FollowRequest"/>.
+/// </param>
+public sealed record ResolveRequest(NodeName Node, Location Location, IReadOnlyList<ContentKey> Keys, Fetching? Fetching = null)
 {
     /// <summary>The resolver's method, under Dapr service invocation.</summary>
     public const string Method = "v1/resolve";
@@ -13,9 +16,18 @@ public sealed record ResolveRequest(NodeName Node, Location Location, IReadOnlyL
     public const int MaxKeys = 512;
 }
 
+/// <summary>What a resolver must know of content that a node is about to fetch to say whom the node follows.</summary>
+/// <param name="IsLarge">Whether it is so large that nodes follow one another also where some of the zone hold it.</param>
+/// <param name="Order">As in <see cref="FollowRequest"/>.</param>
+public sealed record Fetching(bool IsLarge, long? Order = null);
+
 /// <summary>A resolver's answer.</summary>
 /// <param name="Keys">One answer for each key, in the order of the question.</param>
-public sealed record ResolveAnswer(IReadOnlyList<ResolvedKey> Keys);
+/// <param name="Follow">
+/// Whom the node follows with what it is about to fetch; null where that was not asked, where holders will do, and where it could not be decided at once: a
+/// <see cref="FollowRequest"/> then asks for it.
+/// </param>
+public sealed record ResolveAnswer(IReadOnlyList<ResolvedKey> Keys, FollowAnswer? Follow = null);
 
 /// <summary>Who holds a key.</summary>
 /// <param name="Key">The key as asked.</param>

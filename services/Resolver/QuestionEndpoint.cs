@@ -25,6 +25,9 @@ internal abstract partial class QuestionEndpoint<TQuestion, TAnswer>(
 {
     private readonly LogThrottle _throttle = new(time);
 
+    /// <summary>Measures.</summary>
+    protected TimeProvider Time => time;
+
     /// <summary>What is wrong with a question that is well formed, in one line; null when nothing is.</summary>
     protected abstract string? ProblemOf(TQuestion question);
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using SpegelDapr.EndToEnd.Harness;
 using SpegelDapr.LocalDapr;
 
@@ -19,6 +20,10 @@ internal sealed class Nginx : IAsyncDisposable
 
     /// <summary>Passes on what <see cref="Buffered"/> serves.</summary>
     public Uri Proxy { get; }
+
+    /// <summary>The processes that serve.</summary>
+    public IReadOnlyList<int> Workers =>
+        [.. File.ReadAllText($"/proc/{_server.Id}/task/{_server.Id}/children").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(id => int.Parse(id, CultureInfo.InvariantCulture))];
 
     public static async Task<Nginx> StartAsync(TestDirectory directory, string root)
     {

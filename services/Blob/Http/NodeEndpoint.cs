@@ -67,15 +67,16 @@ internal sealed class NodeEndpoint(
 
         // One of several parts of a download comes from where the others come from, whether or not a resolver answers now.
         IReadOnlyList<NodeName>? inFlight = ContentResponse.IsRest(asked) && feeds.ParentOf(digest) is var (parent, _) ? [parent.Name] : null;
-        var plan = planner.Plan(
-            new PullQuestion(digest, request.Kind, request.Registry, MayFollow: isGet && MayFollow(request.Kind, asked) && ingests.Has(digest)),
-            new PullKnowledge((await holders.FindAsync(digest, cancellation))?.Holders, inFlight));
+        var question = new PullQuestion(digest, request.Kind, request.Registry, MayFollow: isGet && MayFollow(request.Kind, asked) && ingests.Has(digest));
+        var isFirst = !ContentResponse.IsRest(asked) && feeds.TailOf(digest) is null;
+        var (known, told) = await holders.FindAsync(digest, isFirst ? planner.FetchingOf(question, feeds.OrderOf(digest)) : null, cancellation);
+        var plan = planner.Plan(question, new PullKnowledge(known?.Holders, inFlight));
         planner.CarryOut(plan);
         if (plan.HasPeers)
         {
-            var tier = request.Kind == ContentKind.Manifest ? await SendManifestAsync(context, request, digest, plan)
+            var tier = request.Kind == ContentKind.Manifest ? await SendManifestAsync(context, request, digest, plan, told)
                 : !isGet ? await SendHeadAsync(context, request, digest, plan)
-                : await SendBlobAsync(context, request, digest, plan, asked);
+                : await SendBlobAsync(context, request, digest, plan, asked, told);
             if (tier is not null)
             {
                 return RequestOutcomes.Of(tier.Value);
@@ -99,12 +100,12 @@ internal sealed class NodeEndpoint(
     /// <summary>Whether a request may be one of a containerd that downloads: a range that ends is never one.</summary>
     private static bool MayFollow(ContentKind kind, ByteRange? asked) => kind == ContentKind.Manifest || asked?.Last is null;
 
-    private async Task<Tier?> SendManifestAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan)
+    private async Task<Tier?> SendManifestAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan, FollowAnswer? told)
     {
         IDisposable? place = null;
         try
         {
-            return await peers.ReadAllAsync(plan, request.PeerTarget(digest), digest, HasPlaceAsync, context.RequestAborted) is var (bytes, holder, isRelayed)
+            return await peers.ReadAllAsync(plan, request.PeerTarget(digest), digest, told, HasPlaceAsync, context.RequestAborted) is var (bytes, holder, isRelayed)
                 && await sender.TrySendManifestAsync(context, request, digest, bytes, holder.Tier, holder.Node.Name, toPeer: false, isRelayed)
                     ? holder.Tier
                     : null;
@@ -129,12 +130,12 @@ internal sealed class NodeEndpoint(
         return holder.Tier;
     }
 
-    private async Task<Tier?> SendBlobAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan, ByteRange? asked)
+    private async Task<Tier?> SendBlobAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan, ByteRange? asked, FollowAnswer? told)
     {
         // Any range may be answered with the whole. One from the end is, since its first byte is unknown. One that is the whole is, because a containerd
         // that fetches in parallel begins so, and then does not.
         var range = asked is { First: not null } fromStart && fromStart is not { First: 0, Last: null } ? fromStart : null;
-        using var transfer = peers.Open(plan, request.PeerTarget(digest), digest, range?.First ?? 0, range?.Last, context.RequestAborted);
+        using var transfer = peers.Open(plan, request.PeerTarget(digest), digest, range?.First ?? 0, range?.Last, context.RequestAborted, told);
         var buffer = ArrayPool<byte>.Shared.Rent(ContentSender.ChunkBytes);
         try
         {

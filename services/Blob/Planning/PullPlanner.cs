@@ -25,6 +25,12 @@ internal sealed class PullPlanner(
     private readonly ZoneMode _mode = zones.Value.ParsedMode;
     private readonly Tier _farthest = zones.Value.ParsedFarthestTier;
 
+    /// <summary>What a resolver is told that is asked for the holders, so that it says in the same answer whom to follow; null where nobody is to be followed.</summary>
+    /// <param name="question">What is planned.</param>
+    /// <param name="order">This node's place among those that fetch the content, as it was told before; null when it was not.</param>
+    public Fetching? FetchingOf(PullQuestion question, long? order) =>
+        MayFollow(question) ? new Fetching(IsLarge(manifests.Recall(question.Digest)?.Bytes), order) : null;
+
     /// <summary>The way of a pull, by what is known.</summary>
     public PullPlan Plan(PullQuestion question, PullKnowledge known)
     {
@@ -88,11 +94,9 @@ internal sealed class PullPlanner(
     {
         var used = candidates.Where(candidate => candidate.IsUsed).ToList();
         var near = used.Count(candidate => candidate.Holder.Tier == Tier.SameZone);
-        if (options.Value.Relay
-            && question.MayFollow
-            && health.ProblemOfAll is null
+        if (MayFollow(question)
             && known is { Holders: not null, InFlight: null } or { InFlight: [_, ..] }
-            && (near == 0 || bytes >= LeastBytesThatCrowd))
+            && (near == 0 || IsLarge(bytes)))
         {
             var reason = known.InFlight is [var first, ..] ? $"{first} is downloading it, so this node may follow" : "the resolver may name a node that is downloading it";
             yield return new PlannedSource(SourceKind.InFlight, Tier.SameZone, reason);
@@ -113,6 +117,10 @@ internal sealed class PullPlanner(
             : known.Holders is null ? "no resolver answers"
             : "nobody in reach holds it");
     }
+
+    private bool MayFollow(PullQuestion question) => options.Value.Relay && question.MayFollow && health.ProblemOfAll is null;
+
+    private static bool IsLarge(long? bytes) => bytes >= LeastBytesThatCrowd;
 
     private static string Distance(Tier tier) => tier switch
     {

@@ -8,9 +8,11 @@ namespace SpegelDapr.Blob.Resolving;
 /// </summary>
 internal static class AnswerCheck
 {
-    /// <summary>Whether it says who holds these keys, in their order.</summary>
+    /// <summary>Whether it says who holds these keys, in their order, and if it says whom to follow, then with the only one.</summary>
     public static bool Fits(ResolveAnswer answer, IReadOnlyList<ContentKey> keys) =>
-        answer.Keys.Count == keys.Count && answer.Keys.Zip(keys).All(pair => Fits(pair.First, pair.Second));
+        answer.Keys.Count == keys.Count
+        && answer.Keys.Zip(keys).All(pair => Fits(pair.First, pair.Second))
+        && (answer.Follow is null || (keys is [{ Digest: { } digest }] && Fits(answer.Follow, digest)));
 
     /// <summary>Whether it says what is known of this node.</summary>
     public static bool Fits(NodeAnswer answer, PeerClaim node) =>

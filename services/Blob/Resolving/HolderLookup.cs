@@ -27,17 +27,24 @@ internal sealed class HolderLookup(ResolverClient resolver, TimeProvider time, I
     private static readonly TimeSpan TagsServe = TimeSpan.FromSeconds(10);
 
     private readonly MemoryCache _answers = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
-    private readonly ConcurrentDictionary<ContentKey, Task<IReadOnlyList<ResolvedKey>?>> _asking = new();
+    private readonly ConcurrentDictionary<ContentKey, Task<ResolveAnswer?>> _asking = new();
 
     /// <summary>Who holds the key; null when no resolver answers, and nobody was known to hold it a short time ago.</summary>
-    public async ValueTask<ResolvedKey?> FindAsync(ContentKey key, CancellationToken cancellation)
+    public async ValueTask<ResolvedKey?> FindAsync(ContentKey key, CancellationToken cancellation) => (await FindAsync(key, fetching: null, cancellation)).Known;
+
+    /// <summary>
+    /// The same for content that this node is about to fetch, if <paramref name="fetching"/> is given: where a resolver has to be asked, it says in the same
+    /// answer whom to follow.
+    /// </summary>
+    public async ValueTask<(ResolvedKey? Known, FollowAnswer? Follow)> FindAsync(ContentKey key, Fetching? fetching, CancellationToken cancellation)
     {
         if (Recall(key, Lives) is { } known)
         {
-            return known;
+            return (known, null);
         }
 
-        return (await Ask([key])[0].WaitAsync(cancellation))?.FirstOrDefault(answer => answer.Key == key) ?? Recall(key, Serves);
+        var answer = await Ask([key], fetching)[0].WaitAsync(cancellation);
+        return (answer?.Keys.FirstOrDefault(answer => answer.Key == key) ?? Recall(key, Serves), answer?.Follow);
     }
 
     /// <summary>Asks in the background for keys that will be needed soon, in one question. What it has no room for is asked about when it is needed.</summary>
@@ -58,27 +65,27 @@ internal sealed class HolderLookup(ResolverClient resolver, TimeProvider time, I
     private static TimeSpan Serves(ResolvedKey answer) => answer.Holders.Count == 0 ? MissesLive : answer.Key.IsTag ? TagsServe : HoldersServe;
 
     /// <summary>One question for those of the keys that nobody is asking for; for each key, the task of its question.</summary>
-    private Task<IReadOnlyList<ResolvedKey>?>[] Ask(IReadOnlyList<ContentKey> keys)
+    private Task<ResolveAnswer?>[] Ask(IReadOnlyList<ContentKey> keys, Fetching? fetching = null)
     {
-        var question = new TaskCompletionSource<IReadOnlyList<ResolvedKey>?>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var question = new TaskCompletionSource<ResolveAnswer?>(TaskCreationOptions.RunContinuationsAsynchronously);
         var tasks = keys.Select(key => _asking.GetOrAdd(key, question.Task)).ToArray();
         var mine = keys.Where((_, i) => tasks[i] == question.Task).ToList();
         if (mine.Count > 0)
         {
-            _ = AskAsync(mine, question);
+            _ = AskAsync(mine, fetching, question);
         }
 
         return tasks;
     }
 
-    private async Task AskAsync(List<ContentKey> keys, TaskCompletionSource<IReadOnlyList<ResolvedKey>?> question)
+    private async Task AskAsync(List<ContentKey> keys, Fetching? fetching, TaskCompletionSource<ResolveAnswer?> question)
     {
-        IReadOnlyList<ResolvedKey>? answers = null;
+        ResolveAnswer? answers = null;
         try
         {
             // Not the token of one request: others may wait for the same answer. The resolver client has its own budget.
-            answers = await resolver.ResolveAsync(keys, lifetime.ApplicationStopping);
-            foreach (var answer in answers ?? [])
+            answers = await resolver.ResolveAsync(keys, lifetime.ApplicationStopping, fetching);
+            foreach (var answer in answers?.Keys ?? [])
             {
                 Remember(answer);
             }

@@ -113,10 +113,13 @@ internal sealed partial class ResolverClient : IDisposable
     /// <summary>
     /// Who holds the keys, at most <see cref="ResolveRequest.MaxKeys"/>, in their order; null when no resolver answers in time.
     /// </summary>
-    public async Task<IReadOnlyList<ResolvedKey>?> ResolveAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellation)
+    /// <param name="keys">The keys.</param>
+    /// <param name="cancellation">Ends the question.</param>
+    /// <param name="fetching">As in <see cref="ResolveRequest"/>.</param>
+    public async Task<ResolveAnswer?> ResolveAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellation, Fetching? fetching = null)
     {
         var started = _time.GetTimestamp();
-        var answer = await WithinBudgetAsync(token => AskAsync(keys, token), cancellation);
+        var answer = await WithinBudgetAsync(token => AskAsync(keys, fetching, token), cancellation);
         _metrics.Resolved(_time.GetElapsedTime(started), answer is null ? "unavailable" : "answered");
         return answer;
     }
@@ -207,17 +210,13 @@ internal sealed partial class ResolverClient : IDisposable
         }
     }
 
-    private async Task<IReadOnlyList<ResolvedKey>> AskAsync(IReadOnlyList<ContentKey> keys, CancellationToken cancellation)
-    {
-        var answer = await PostAsync(
-            ResolveRequest.Method,
-            new ResolveRequest(_node.Name, _node.Location, keys),
-            ContractsJson.Default.ResolveRequest,
-            ContractsJson.Default.ResolveAnswer,
-            answer => AnswerCheck.Fits(answer, keys),
-            cancellation);
-        return answer.Keys;
-    }
+    private Task<ResolveAnswer> AskAsync(IReadOnlyList<ContentKey> keys, Fetching? fetching, CancellationToken cancellation) => PostAsync(
+        ResolveRequest.Method,
+        new ResolveRequest(_node.Name, _node.Location, keys, fetching),
+        ContractsJson.Default.ResolveRequest,
+        ContractsJson.Default.ResolveAnswer,
+        answer => AnswerCheck.Fits(answer, keys),
+        cancellation);
 
     private async Task<TAnswer> GetAsync<TAnswer>(string method, JsonTypeInfo<TAnswer> type, Func<TAnswer, bool> fits, CancellationToken cancellation)
     {

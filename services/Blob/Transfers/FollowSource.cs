@@ -7,7 +7,7 @@ namespace SpegelDapr.Blob.Transfers;
 
 /// <summary>
 /// Nodes of the zone that are downloading the content now, and those that have it. The resolver says whom to follow, unless another request
-/// has been told it (<paramref name="known"/>); each time one has been followed in vain it is asked again. One that is alive and holds this node up is left for
+/// has been told it (<paramref name="known"/>) or it has said so with the holders (<paramref name="told"/>); each time one has been followed in vain it is asked again. One that is alive and holds this node up is left for
 /// one that is ahead of it (<see cref="ParentWatch"/>). Where the resolver says that this node leads, the content comes from <paramref name="farther"/> holders
 /// or, if there are none, from upstream.
 /// </summary>
@@ -19,7 +19,8 @@ internal sealed class FollowSource(
     Tail tail,
     IPeerSource farther,
     PeerQueue candidates,
-    (NodeIdentity Node, int Depth)? known) : IPeerSource
+    (NodeIdentity Node, int Depth)? known,
+    FollowAnswer? told) : IPeerSource
 {
     private readonly List<NodeName> _failed = [];
     private readonly List<NodeName> _declined = [];
@@ -30,6 +31,7 @@ internal sealed class FollowSource(
         [.. plan.Holders.Where(holder => holder.Tier == Tier.SameZone).Select(holder => holder.Node.Name).Take(FollowRequest.MaxHolders)];
 
     private (NodeIdentity Node, int Depth)? _known = known;
+    private FollowAnswer? _told = told;
     private NodeIdentity? _parent;
     private int _depth;
     private long? _order = following.Feeds.OrderOf(digest);
@@ -94,7 +96,7 @@ internal sealed class FollowSource(
     /// <summary>The answer of a node to follow; null when this node leads, is to ask the holders, or gets no answer of a resolver.</summary>
     private async Task<PeerAnswer?> FollowAsync(PeerRequest request, CancellationToken cancellation)
     {
-        FollowAnswer? told = null;
+        var told = Interlocked.Exchange(ref _told, null);
         if (Interlocked.Exchange(ref _leaving, null) is { } leaving && _parent is { } left && leaving.From == left.Name)
         {
             told = leaving.Told;

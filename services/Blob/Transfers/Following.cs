@@ -60,14 +60,15 @@ internal sealed partial class Following(
     /// <param name="isRest">
     /// Whether what is asked for does not begin at the first byte. It then comes from the node that another request follows, or has followed.
     /// </param>
-    public IPeerSource Before(IPeerSource farther, PeerQueue candidates, PullPlan plan, string target, Digest digest, bool isRest)
+    /// <param name="told">Whom to follow, where a resolver has said it already.</param>
+    public IPeerSource Before(IPeerSource farther, PeerQueue candidates, PullPlan plan, string target, Digest digest, bool isRest, FollowAnswer? told)
     {
         return TryFollow(isRest ? feeds.ParentOf(digest) : null) is { } follow ? follow
             : isRest ? new JoinSource(this, digest, farther, () => TryFollow(known: null))
             : farther;
 
         FollowSource? TryFollow((NodeIdentity Node, int Depth)? known) =>
-            feeds.TryBegin(digest) is { } tail ? new FollowSource(this, plan, target, digest, tail, farther, candidates, known) : null;
+            feeds.TryBegin(digest) is { } tail ? new FollowSource(this, plan, target, digest, tail, farther, candidates, known, told) : null;
     }
 
     /// <summary>Waits that long before another look.</summary>

@@ -27,7 +27,15 @@ internal sealed class PeerTransfers(
     private readonly SemaphoreSlim _spread = new(MostSpread);
 
     /// <summary>A transfer of the bytes from <paramref name="first"/> to <paramref name="last"/>; it begins with its first read.</summary>
-    public VerifyingReader Open(PullPlan plan, string target, Digest digest, long first, long? last, CancellationToken cancellation)
+    /// <param name="plan">The plan.</param>
+    /// <param name="target">The path and query at which nodes have the content.</param>
+    /// <param name="digest">The content.</param>
+    /// <param name="first">The first byte.</param>
+    /// <param name="last">The last byte; null for all to the end.</param>
+    /// <param name="cancellation">Ends the transfer.</param>
+    /// <param name="told">Whom to follow, where a resolver has said it already.</param>
+    public VerifyingReader Open(
+        PullPlan plan, string target, Digest digest, long first, long? last, CancellationToken cancellation, FollowAnswer? told = null)
     {
         var candidates = QueueOf(plan, digest);
         IPeerSource holders = HoldersOf(candidates, digest);
@@ -36,7 +44,7 @@ internal sealed class PeerTransfers(
             holders = new SpreadSource(holders, candidates, nearest, bytes, peers, fastest, _spread, time);
         }
 
-        var source = plan.Follows ? following.Before(holders, candidates, plan, target, digest, isRest: first > 0) : holders;
+        var source = plan.Follows ? following.Before(holders, candidates, plan, target, digest, isRest: first > 0, told) : holders;
         var reader = new ResumingReader(
             source,
             new ContentPart(target, digest, first, last, plan.KnownBytes),
@@ -53,9 +61,9 @@ internal sealed class PeerTransfers(
     /// Content whole, and thus verified; null when no peer gives it, or when <paramref name="hasPlace"/> says of its length in bytes that there is no place for it.
     /// </summary>
     public async Task<ReceivedContent?> ReadAllAsync(
-        PullPlan plan, string target, Digest digest, Func<long, Task<bool>> hasPlace, CancellationToken cancellation)
+        PullPlan plan, string target, Digest digest, FollowAnswer? told, Func<long, Task<bool>> hasPlace, CancellationToken cancellation)
     {
-        using var transfer = Open(plan, target, digest, 0, null, cancellation);
+        using var transfer = Open(plan, target, digest, 0, null, cancellation, told);
         var buffer = ArrayPool<byte>.Shared.Rent(VerifyingReader.HeldBackBytes);
         try
         {

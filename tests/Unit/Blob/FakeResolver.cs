@@ -26,6 +26,9 @@ internal sealed class FakeResolver : IAsyncDisposable
     /// <summary>Whom a node that is about to fetch something is told to follow; without it, that it leads.</summary>
     public Func<FollowRequest, FollowAnswer>? Following { get; set; }
 
+    /// <summary>Whether it says whom to follow also in answers to <see cref="Questions"/> of nodes that are about to fetch something.</summary>
+    public bool FollowsAtOnce { get; set; }
+
     /// <summary>Who is in flight, whatever is asked about.</summary>
     public IReadOnlyList<InFlightNode> InFlight { get; set; } = [];
 
@@ -112,6 +115,12 @@ internal sealed class FakeResolver : IAsyncDisposable
         }
 
         var answer = new ResolveAnswer([.. question.Keys.Select(key => _known.GetValueOrDefault(key) ?? new ResolvedKey(key, []))]);
+        if (FollowsAtOnce && question.Fetching is not null)
+        {
+            var digest = question.Keys[0].Digest!.Value;
+            answer = answer with { Follow = Following?.Invoke(new FollowRequest(question.Node, question.Location, digest, [])) ?? new FollowAnswer(digest, 0) };
+        }
+
         context.Response.ContentType = "application/json";
         await context.Response.WriteAsync(JsonSerializer.Serialize(answer, ContractsJson.Default.ResolveAnswer), Encoding.UTF8);
     }

@@ -144,6 +144,39 @@ public sealed class RelayTests : BlobTests
         Assert.Equal(("node-a", digest, 0), (question.Node.ToString(), question.Digest, question.Failed.Count));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task One_question_tells_who_holds_it_and_whom_to_follow(bool leads)
+    {
+        var (parent, node) = (await NodeAsync("node-b"), await AskerAsync());
+        var download = new Download(parent, _content).GrowTo(Big);
+        Resolver.FollowsAtOnce = true;
+        if (!leads)
+        {
+            Follow(parent);
+        }
+
+        using var response = await node.GetAsync($"/v2/app/blobs/{download.Digest}");
+
+        Assert.Equal(leads ? HttpStatusCode.NotFound : HttpStatusCode.OK, response.StatusCode);
+        Assert.Single(Resolver.Questions);
+        Assert.Empty(Resolver.FollowQuestions);
+    }
+
+    [Fact]
+    public async Task Whom_to_follow_is_asked_with_the_holders_only_of_what_is_being_downloaded()
+    {
+        var node = await NodeAsync();
+        var download = new Download(node, TestContent.Bytes(10), "k8s.io/1/manifest-");
+
+        foreach (var (digest, isAsked) in new[] { (Digest.OfSha256([1]), false), (download.Digest, true) })
+        {
+            using var response = await node.GetAsync($"/v2/app/manifests/{digest}?ns=docker.io");
+            Assert.Equal(isAsked, Resolver.Questions.Last().Fetching is not null);
+        }
+    }
+
     [Fact]
     public async Task Who_leads_fetches_from_farther_holders_where_there_are_some()
     {

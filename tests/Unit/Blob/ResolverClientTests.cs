@@ -303,7 +303,7 @@ public sealed class ResolverClientTests : IAsyncLifetime, IDisposable
         }
     }
 
-    private Task<IReadOnlyList<ResolvedKey>?> AskAsync() => Client.ResolveAsync(Keys, CancellationToken.None);
+    private async Task<IReadOnlyList<ResolvedKey>?> AskAsync() => (await Client.ResolveAsync(Keys, CancellationToken.None))?.Keys;
 
     /// <summary>Asks a question of which the first replica is late.</summary>
     private async Task AskLateAsync()

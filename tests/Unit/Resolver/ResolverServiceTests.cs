@@ -388,6 +388,50 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task Who_is_about_to_fetch_is_told_in_the_same_answer_who_holds_it_and_whom_to_follow()
+    {
+        var leader = Node with { Location = Location.Parse("eu/a") };
+        var far = Node with { Name = NodeName.Parse("node-far") };
+        await DeliverAsync("/v1/events/eu/a", Snapshot() with { Node = leader });
+        await DeliverAsync("/v1/events/eu/b", Snapshot(Layer) with { Node = far });
+
+        var (first, second) = (await FetchAsync(leader.Name.ToString(), isLarge: false), await FetchAsync("node-c", isLarge: false));
+
+        AssertTold(0, null, first.Follow);
+        AssertTold(1, leader, second.Follow);
+        Assert.Equal([far, far], first.Keys.Concat(second.Keys).SelectMany(key => key.Holders).Select(holder => holder.Node));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Where_a_node_of_the_zone_holds_it_the_asker_follows_only_with_something_large(bool isLarge)
+    {
+        var holder = Node with { Location = Location.Parse("eu/a") };
+        await DeliverAsync("/v1/events/eu/a", Snapshot(Layer) with { Node = holder });
+
+        var answer = await FetchAsync("node-c", isLarge);
+
+        Assert.Equal(holder, Assert.Single(answer.Keys[0].Holders).Node);
+        Assert.Equal(isLarge ? holder : null, answer.Follow?.Parent);
+        Assert.Equal(isLarge, answer.Follow is not null);
+    }
+
+    [Fact]
+    public async Task Whom_to_follow_is_told_for_one_digest_of_the_resolvers_own_zone()
+    {
+        var question = Question(Layer) with { Fetching = new Fetching(IsLarge: true) };
+        foreach (var keys in new ContentKey[][] { [Layer, Layer], [ContentKey.Parse("docker.io/library/nobody:1")] })
+        {
+            var bad = JsonSerializer.Serialize(question with { Keys = keys }, ContractsJson.Default.ResolveRequest);
+            Assert.Equal(HttpStatusCode.BadRequest, (await PostAsync(bad)).StatusCode);
+        }
+
+        Assert.Null((await ResolveAsync(question with { Location = Location.Parse("eu/b") })).Follow);
+        Assert.NotNull((await ResolveAsync(question)).Follow);
+    }
+
+    [Fact]
     public async Task A_node_that_has_failed_is_followed_no_more()
     {
         await DeliverAsync("/v1/events/eu/a", Snapshot() with { Node = Node with { Location = Location.Parse("eu/a") } });
@@ -544,9 +588,14 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         return (await response.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("status").GetString()!;
     }
 
-    private async Task<ResolveAnswer> ResolveAsync(params ContentKey[] keys)
+    private Task<ResolveAnswer> FetchAsync(string node, bool isLarge) =>
+        ResolveAsync(Question(Layer) with { Node = NodeName.Parse(node), Fetching = new Fetching(isLarge) });
+
+    private Task<ResolveAnswer> ResolveAsync(params ContentKey[] keys) => ResolveAsync(Question(keys));
+
+    private async Task<ResolveAnswer> ResolveAsync(ResolveRequest question)
     {
-        var response = await PostAsync(JsonSerializer.Serialize(Question(keys), ContractsJson.Default.ResolveRequest));
+        var response = await PostAsync(JsonSerializer.Serialize(question, ContractsJson.Default.ResolveRequest));
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         return (await response.Content.ReadFromJsonAsync(ContractsJson.Default.ResolveAnswer))!;
     }
