@@ -24,7 +24,10 @@ internal sealed class FollowSource(
     private readonly List<NodeName> _failed = [];
     private readonly List<NodeName> _declined = [];
     private readonly List<NodeName> _refused = [];
-    private readonly ParentWatch _watch = following.Watch(target, following.Routes.FromUpstream(plan.Registry)?.Figures.BytesPerSecond);
+    private readonly ParentWatch _watch = following.Watch(
+        target,
+        following.Routes.FromUpstream(plan.Registry)?.Figures.BytesPerSecond,
+        tellSlow: () => _ = following.Resolver.TellSlowAsync(digest, following.Name, following.Feeds.OrderOf(digest), CancellationToken.None));
     private readonly ChunkSums _sums = following.Ingests.SumsOf(digest);
     private readonly IReadOnlyList<NodeName> _holders =
         [.. plan.Holders.Where(holder => holder.Tier == Tier.SameZone).Select(holder => holder.Node.Name).Take(FollowRequest.MaxHolders)];
@@ -98,9 +101,19 @@ internal sealed class FollowSource(
         if (Interlocked.Exchange(ref _leaving, null) is { } leaving && _parent is { } left && leaving.From == left.Name)
         {
             told = leaving.Told;
-            if (leaving.Next is { } next && (await TryMoveAsync(next, leaving.Nearer, request, cancellation) ?? await AskAsync(left, request, cancellation)) is { } moved)
+            if (leaving.Next is { } next)
             {
-                return moved;
+                if (await TryMoveAsync(next, leaving.Nearer, request, cancellation) is { } moved)
+                {
+                    // The slow one is the one that the next one feeds. Nobody waits for the resolver to know.
+                    _ = leaving.Nearer == 1 ? following.Resolver.TellSlowAsync(digest, left.Name, _order, cancellation) : Task.CompletedTask;
+                    return moved;
+                }
+
+                if (await AskAsync(left, request, cancellation) is { } kept)
+                {
+                    return kept;
+                }
             }
 
             if (leaving.IsCircle)
@@ -130,7 +143,7 @@ internal sealed class FollowSource(
             }
 
             told ??= _failed.Count + _declined.Count >= following.MostFailed || following.IsPaused ? null
-                : await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: null, _order, cancellation);
+                : await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: following.SlowSelf, _order, cancellation);
             _order = told?.Order ?? _order;
             if (told?.Parent is not { } named || !following.IsInZone(named))
             {

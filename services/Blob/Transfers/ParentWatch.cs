@@ -10,7 +10,14 @@ namespace SpegelDapr.Blob.Transfers;
 /// is ahead says nothing: each joins later than the one that it follows, and with equal links never catches up.
 /// </summary>
 internal sealed class ParentWatch(
-    PeerClient peers, ResolverClient resolver, FastestRate fastest, NodeIdentity node, string target, double? upstreamBytesPerSecond, TimeProvider time)
+    PeerClient peers,
+    ResolverClient resolver,
+    FastestRate fastest,
+    NodeIdentity node,
+    string target,
+    double? upstreamBytesPerSecond,
+    Action tellSlow,
+    TimeProvider time)
 {
     /// <summary>How often the resolver is asked for another node than a slow one.</summary>
     private const int MostAsked = 3;
@@ -41,16 +48,17 @@ internal sealed class ParentWatch(
 
     /// <summary>
     /// This number of looks in turn must say the same. It is larger where not this node's parent is slow but one before it, since that one's follower is to go
-    /// first, and for a second copy in the zone.
+    /// first, and larger still where the resolver is to name another, which may mean a second copy in the zone.
     /// </summary>
     private const int LooksForParent = 2;
     private const int LooksForOthers = 4;
+    private const int LooksForResolver = 8;
 
     /// <summary>Over how many looks a rate is taken.</summary>
     private const int LooksOfRate = 4;
 
     /// <summary>While all is well, looks become rarer.</summary>
-    private static readonly TimeSpan FirstInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan FirstInterval = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan LongestInterval = TimeSpan.FromSeconds(4);
 
     /// <summary>To begin with another source is not worth while for less, and a second copy in the zone is not for less than the latter.</summary>
@@ -73,7 +81,7 @@ internal sealed class ParentWatch(
         // What comes now is not judged by itself.
         var lately = fastest.BytesPerSecond;
         RateOf(rates, node.Name, received());
-        var (wanted, looks, interval) = (default(Departure), 0, FirstInterval);
+        var (wanted, looks, interval, behind) = (default(Departure), 0, FirstInterval, 0);
         IReadOnlyList<NodeName> path = [];
         while (true)
         {
@@ -81,6 +89,7 @@ internal sealed class ParentWatch(
             var now = received();
             var left = total - now;
             Departure? departure = null;
+            var isUnknown = false;
             if (RateOf(rates, node.Name, now) is not { } rate)
             {
                 continue;
@@ -102,20 +111,41 @@ internal sealed class ParentWatch(
                     continue;
                 }
 
-                departure = Judge(ancestors, now, rate, slow: SlowPart * lately ?? SlowBytesPerSecond, isLeadSlow, mayAsk: asked < MostAsked, refused);
+                isUnknown = ancestors.Any(ancestor => ancestor.Rate is null);
+                var known = ancestors.Select(ancestor => (double?)ancestor.Fastest).Append(lately).Max();
+                departure = Judge(ancestors, now, rate, slow: SlowPart * known ?? SlowBytesPerSecond, isLeadSlow, mayAsk: asked < MostAsked, refused);
+                behind = ancestors is [var before, ..] && IsLittle(before, now) ? behind + 1 : 0;
+                if (behind == LooksForParent && !fastest.IsSlow)
+                {
+                    fastest.Expect(SlowPart * BestOf(ancestors[0]));
+                    tellSlow();
+                }
             }
 
             (wanted, looks) = departure == wanted ? (wanted, looks + 1) : (departure, 1);
-            interval = departure is not null ? FirstInterval : 2 * interval < LongestInterval ? 2 * interval : LongestInterval;
-            if (departure is { IsCircle: true } || (departure is not null && looks >= (departure.Nearer == 1 ? LooksForParent : LooksForOthers)))
+            interval = departure is not null || isUnknown ? FirstInterval : 2 * interval < LongestInterval ? 2 * interval : LongestInterval;
+            if (departure is { IsCircle: true } || (departure is not null && looks >= LooksFor(departure)))
             {
                 return departure;
             }
         }
     }
 
+    /// <summary>Whether this node takes far less than the one before it gets, which has more for it.</summary>
+    private bool IsLittle(Ancestor before, long received) =>
+        before.Bytes - received > LeastAheadBytes && fastest.BytesPerSecond < SlowPart * BestOf(before);
+
+    private static double BestOf(Ancestor ancestor) => Math.Max(ancestor.Rate ?? 0, ancestor.Fastest ?? 0);
+
     private double LeastOfLead(double? lately) =>
         SlowPartOfUpstream * upstreamBytesPerSecond ?? SlowPartOfOthers * lately ?? LeastBytesPerSecond;
+
+    private static int LooksFor(Departure departure) => departure switch
+    {
+        { Next: null } => LooksForResolver,
+        { Nearer: 1 } => LooksForParent,
+        _ => LooksForOthers,
+    };
 
     /// <summary>Where to go from a node that is followed; null when it is as good as those before it.</summary>
     private static Departure? Judge(
@@ -132,7 +162,11 @@ internal sealed class ParentWatch(
         // A parent that has more to give is what holds this node up only when it is slow; else the way from there does, or this node's own link.
         if (parent.IsComplete || parent.Bytes - received > LeastAheadBytes)
         {
-            return isSlow && mayAsk && parent.Fastest < slow ? new Departure(null, 0) : null;
+            return !isSlow || !(parent.Fastest < slow) ? null
+                : ancestors.Index().Skip(1).FirstOrDefault(found => !(found.Item.Fastest < slow)) is (> 0 and var nearer, { Node: var before }) && !refused.Contains(before.Name)
+                    ? new Departure(before, nearer)
+                : mayAsk ? new Departure(null, 0)
+                : null;
         }
 
         if (ancestors[^1].IsCircle)
@@ -151,6 +185,12 @@ internal sealed class ParentWatch(
                 if (!isFaster)
                 {
                     break;
+                }
+
+                // One that is slow itself has its followers wait for it as well.
+                if (ancestor.Fastest < slow && i < ancestors.Count - 1)
+                {
+                    continue;
                 }
 
                 if (!refused.Contains(ancestor.Node.Name))
