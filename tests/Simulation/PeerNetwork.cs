@@ -64,7 +64,7 @@ internal sealed class PeerNetwork(Swarm swarm, Node asker) : HttpMessageHandler
             response.Headers.Add(SpegelHeaders.Source, parent.Name.ToString());
         }
 
-        if (node.Fastest.BytesPerSecond is { } fastest)
+        if (node.Fed.FastestOf(node.Fastest) is { } fastest)
         {
             response.Headers.Add(SpegelHeaders.Fastest, ((long)fastest).ToString(CultureInfo.InvariantCulture));
         }

@@ -171,7 +171,7 @@ internal sealed class PeerEndpoint(
             headers[SpegelHeaders.Source] = parent.Name.ToString();
         }
 
-        if (fastest.BytesPerSecond is { } rate)
+        if (fed.FastestOf(fastest) is { } rate)
         {
             headers[SpegelHeaders.Fastest] = ((long)rate).ToString(CultureInfo.InvariantCulture);
         }

@@ -21,6 +21,9 @@ internal sealed class FollowSource(
     PeerQueue candidates,
     (NodeIdentity Node, int Depth)? known) : IPeerSource
 {
+    /// <summary>After so many nodes that have declined the next one has to give it: to ask on would take longer than to share what that one sends.</summary>
+    private const int MostDeclined = 3;
+
     private readonly List<NodeName> _failed = [];
     private readonly List<NodeName> _declined = [];
     private readonly List<NodeName> _refused = [];
@@ -110,7 +113,14 @@ internal sealed class FollowSource(
                     return moved;
                 }
 
-                if (await AskAsync(left, request, cancellation) is { } kept)
+                // It has no place. Of those that follow the slow one with this node it takes only some.
+                if (_asked < ParentWatch.MostAsked)
+                {
+                    _asked++;
+                    told = await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: left.Name, _order, cancellation);
+                }
+
+                if ((told is null || told.Parent?.Name == left.Name) && await AskAsync(left, request, cancellation) is { } kept)
                 {
                     return kept;
                 }
@@ -167,7 +177,7 @@ internal sealed class FollowSource(
                 await following.PauseAsync(PeerClient.DeclinedPause, cancellation);
             }
 
-            if (await AskAsync(named, isAgain ? request with { Refer = false } : request, cancellation) is { } found)
+            if (await AskAsync(named, isAgain || _declined.Count >= MostDeclined ? request with { Refer = false } : request, cancellation) is { } found)
             {
                 return found;
             }

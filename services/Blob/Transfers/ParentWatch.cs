@@ -20,7 +20,7 @@ internal sealed class ParentWatch(
     TimeProvider time)
 {
     /// <summary>How often the resolver is asked for another node than a slow one.</summary>
-    private const int MostAsked = 3;
+    public const int MostAsked = 3;
 
     /// <summary>How many nodes before this one are asked.</summary>
     private const int MostAncestors = 5;
@@ -65,6 +65,9 @@ internal sealed class ParentWatch(
     private static readonly TimeSpan LeastGain = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LeastGainOfCopy = TimeSpan.FromSeconds(5);
 
+    /// <summary>What came before this transfer: what comes now is not judged by itself.</summary>
+    private readonly double? _lately = fastest.BytesPerSecond;
+
     /// <summary>Watches until the node that is followed is to be left; ends by <paramref name="cancellation"/> otherwise.</summary>
     /// <param name="parent">The node that is followed.</param>
     /// <param name="total">The content's length in bytes.</param>
@@ -77,9 +80,7 @@ internal sealed class ParentWatch(
     {
         var rates = new Dictionary<NodeName, Queue<(long At, long Bytes)>>();
         var identities = new Dictionary<NodeName, NodeIdentity>();
-
-        // What comes now is not judged by itself.
-        var lately = fastest.BytesPerSecond;
+        var lately = _lately;
         RateOf(rates, node.Name, received());
         var (wanted, looks, interval, behind) = (default(Departure), 0, FirstInterval, 0);
         IReadOnlyList<NodeName> path = [];
@@ -174,14 +175,14 @@ internal sealed class ParentWatch(
             return new Departure(null, 0, IsCircle: true);
         }
 
-        var isRefused = false;
+        var (isRefused, much) = (false, Math.Max(MuchFaster * rate, LeastBytesPerSecond));
         foreach (var (i, ancestor) in ancestors.Index().Skip(1))
         {
             if (ancestor.Bytes - received > LeastAheadBytes)
             {
                 var isFaster = ancestor.IsComplete
-                    ? isSlow && ancestors[i - 1].Fastest < Math.Max(MuchFaster * rate, LeastBytesPerSecond)
-                    : ancestor.Rate >= Math.Max(MuchFaster * rate, LeastBytesPerSecond);
+                    ? (isSlow || ancestor.Fastest >= much) && ancestors[i - 1].Fastest < much
+                    : ancestor.Rate >= much;
                 if (!isFaster)
                 {
                     break;

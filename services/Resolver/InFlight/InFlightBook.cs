@@ -139,9 +139,8 @@ internal sealed class InFlightBook
 
         public FollowAnswer? Answer { get; set; }
 
-        /// <summary>Whether the answer does not matter to the other replicas at once: the asker neither leads nor knows that another node has gone or is slow.</summary>
+        /// <summary>Whether the answer does not matter to the other replicas at once: the asker neither leads nor knows that another node has gone.</summary>
         public bool IsForOneReplica(InFlightDocument before) =>
-            question.OnlyTells
-            || (Answer is { Parent: not null } && (question.Slow is null || question.Slow == question.Node) && !question.Failed.Any(before.Has));
+            question.OnlyTells || (Answer is { Parent: not null } && !question.Failed.Any(before.Has));
     }
 }

@@ -203,7 +203,9 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         var hasMoved = above?.Parent is not null && asker?.Parent == slow;
         return new InFlightDocument([.. Nodes.Select(known =>
             known.Node == slow ? known.WithFollowers(hasMoved && asker!.Between == 0 ? -1 : 0) with { IsSlow = true }
-            : known.Node == node && hasMoved ? known.Over(above!) with { Since = now }
+            : !hasMoved ? known
+            : known.Node == node ? known with { Parent = above!.Parent, Between = above.Between, Since = now }
+            : known.Node == above!.Parent && above.Between == 0 ? known.WithFollowers(1)
             : known)]);
     }
 

@@ -243,8 +243,8 @@ public class InFlightDocumentTests
         var (_, late) = after.Follow(Question(Name(3)), All, Nothing, 1, Now, new Random(1));
 
         Assert.Equal(
-            [(Name(0), null, 0, 1, false), (Name(1), Name(0), 0, 0, true), (Name(2), Name(0), 1, 0, false)],
-            after.Nodes.Select(node => (node.Node, node.Parent, node.Between, node.Followers, node.IsSlow)));
+            [(Name(0), null, 2, false), (Name(1), Name(0), 0, true), (Name(2), Name(0), 0, false)],
+            after.Nodes.Select(node => (node.Node, node.Parent, node.Followers, node.IsSlow)));
         Assert.Equal(Name(2), late.Parent?.Name);
     }
 
@@ -277,7 +277,7 @@ public class InFlightDocumentTests
         var both = before.With(before, after, 1);
 
         Assert.Equal(
-            [(Name(0), null, 1, false), (Name(1), Name(0), 0, true), (Name(2), Name(0), 0, false)],
+            [(Name(0), null, 2, false), (Name(1), Name(0), 0, true), (Name(2), Name(0), 0, false)],
             both.Nodes.Select(node => (node.Node, node.Parent, node.Followers, node.IsSlow)));
     }
 
