@@ -118,6 +118,13 @@ internal sealed class PeerEndpoint(
         {
             if (download is not null && request.Kind == ContentKind.Blob)
             {
+                // It would have to wait here, and may find a node that has come as far as itself.
+                if (context.Request.Headers.ContainsKey(SpegelHeaders.Refer)
+                    && ContentResponse.RangeOf(context.Request, digest)?.First > download.Progress + LeastBehindBytes)
+                {
+                    return await DeclineAsync(context, []);
+                }
+
                 using var peer = TryFeed(context, digest, download.Total);
                 if (peer is null)
                 {

@@ -27,6 +27,7 @@ internal sealed class FollowSource(
     private readonly List<NodeName> _failed = [];
     private readonly List<NodeName> _declined = [];
     private readonly List<NodeName> _refused = [];
+    private readonly List<NodeName> _busy = [];
     private readonly ParentWatch _watch = following.Watch(
         target,
         following.Routes.FromUpstream(plan.Registry)?.Figures.BytesPerSecond,
@@ -108,13 +109,13 @@ internal sealed class FollowSource(
             {
                 if (await TryMoveAsync(next, leaving.Nearer, request, cancellation) is { } moved)
                 {
-                    // The slow one is the one that the next one feeds. Nobody waits for the resolver to know.
-                    _ = leaving.Nearer == 1 ? following.Resolver.TellSlowAsync(digest, left.Name, _order, cancellation) : Task.CompletedTask;
+                    // Nobody waits for the resolver to know.
+                    _ = leaving.IsSlow ? following.Resolver.TellSlowAsync(digest, left.Name, _order, cancellation) : Task.CompletedTask;
                     return moved;
                 }
 
-                // It has no place. Of those that follow the slow one with this node it takes only some.
-                if (_asked < ParentWatch.MostAsked)
+                // It has no place: of those that follow the slow one with this node it takes only some.
+                if (leaving.IsSlow && _declined.Contains(next.Name) && _asked < ParentWatch.MostAsked)
                 {
                     _asked++;
                     told = await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: left.Name, _order, cancellation);
@@ -193,7 +194,7 @@ internal sealed class FollowSource(
             return answer;
         }
 
-        _refused.Add(next.Name);
+        (_declined.Contains(next.Name) ? _busy : _refused).Add(next.Name);
         _depth = depth;
         return null;
     }
@@ -211,6 +212,7 @@ internal sealed class FollowSource(
         var (answer, hasDeclined) = await following.AskAsync(parent, digest, _depth, request, cancellation);
         if (hasDeclined)
         {
+            _declined.Remove(parent.Name);
             _declined.Add(parent.Name);
             _parent = null;
         }
@@ -221,7 +223,8 @@ internal sealed class FollowSource(
     private void Watch(PeerAnswer answer)
     {
         _watching = new CancellationTokenSource();
-        _ = WatchAsync(answer, _parent!, new Known([.. _failed], [.. _declined], [.. _refused], _order), _watching.Token);
+        _ = WatchAsync(answer, _parent!, new Known([.. _failed], [.. _declined], [.. _refused], [.. _busy], _order), _watching.Token);
+        _busy.Clear();
     }
 
     private async Task WatchAsync(PeerAnswer answer, NodeIdentity parent, Known known, CancellationToken cancellation)
@@ -232,7 +235,7 @@ internal sealed class FollowSource(
             while (true)
             {
                 var departure = await _watch.WatchAsync(
-                    parent, answer.Total, () => Volatile.Read(ref _received), _asked, known.Refused, cancellation);
+                    parent, answer.Total, () => Volatile.Read(ref _received), _asked, known.Refused, known.Busy, cancellation);
                 if (departure.IsCircle)
                 {
                     _leaving = new Leaving(parent.Name, null, 0, null, IsCircle: true);
@@ -242,7 +245,7 @@ internal sealed class FollowSource(
 
                 if (departure.Next is { } next)
                 {
-                    _leaving = new Leaving(parent.Name, next, departure.Nearer, null);
+                    _leaving = new Leaving(parent.Name, next, departure.Nearer, null, IsSlow: departure is { IsSlow: true, Nearer: 1 });
                     answer.Leave($"{next.Name} gets more");
                     return;
                 }
@@ -272,8 +275,9 @@ internal sealed class FollowSource(
     }
 
     /// <summary>The nodes that have given nothing, as known when a watch began.</summary>
-    private sealed record Known(IReadOnlyList<NodeName> Failed, IReadOnlyList<NodeName> Declined, IReadOnlyList<NodeName> Refused, long? Order);
+    private sealed record Known(
+        IReadOnlyList<NodeName> Failed, IReadOnlyList<NodeName> Declined, IReadOnlyList<NodeName> Refused, IReadOnlyList<NodeName> Busy, long? Order);
 
     /// <summary>That a node is left although it answers.</summary>
-    private sealed record Leaving(NodeName From, NodeIdentity? Next, int Nearer, FollowAnswer? Told, bool IsCircle = false);
+    private sealed record Leaving(NodeName From, NodeIdentity? Next, int Nearer, FollowAnswer? Told, bool IsCircle = false, bool IsSlow = false);
 }

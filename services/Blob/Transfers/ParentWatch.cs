@@ -25,8 +25,11 @@ internal sealed class ParentWatch(
     /// <summary>How many nodes before this one are asked.</summary>
     private const int MostAncestors = 5;
 
-    /// <summary>A node that gets this many times what this one gets is worth following, if it gets this at all.</summary>
-    private const double MuchFaster = 2;
+    /// <summary>
+    /// A node that gets this many times what this one gets is worth following, if it gets this at all. One that feeds two gets twice what each of them does, and
+    /// could give this one no more.
+    /// </summary>
+    private const double MuchFaster = 2.5;
     private const double LeastBytesPerSecond = 64 * 1024;
 
     /// <summary>
@@ -57,6 +60,9 @@ internal sealed class ParentWatch(
     /// <summary>Over how many looks a rate is taken.</summary>
     private const int LooksOfRate = 4;
 
+    /// <summary>One that has declined is not asked again for so long.</summary>
+    private static readonly TimeSpan BusyFor = TimeSpan.FromSeconds(3);
+
     /// <summary>While all is well, looks become rarer.</summary>
     private static readonly TimeSpan FirstInterval = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan LongestInterval = TimeSpan.FromSeconds(4);
@@ -74,10 +80,19 @@ internal sealed class ParentWatch(
     /// <param name="received">How many bytes have come, from the first on.</param>
     /// <param name="asked">How often the resolver has been asked whom to follow instead. It is asked a few times, and for a second copy in the zone once.</param>
     /// <param name="refused">Nodes that were ahead and have given nothing.</param>
+    /// <param name="busy">Those that have just declined.</param>
     /// <param name="cancellation">Ends the watch.</param>
     public async Task<Departure> WatchAsync(
-        NodeIdentity parent, long total, Func<long> received, int asked, IReadOnlyCollection<NodeName> refused, CancellationToken cancellation)
+        NodeIdentity parent,
+        long total,
+        Func<long> received,
+        int asked,
+        IReadOnlyCollection<NodeName> refused,
+        IReadOnlyCollection<NodeName> busy,
+        CancellationToken cancellation)
     {
+        var began = time.GetTimestamp();
+        IReadOnlyCollection<NodeName> unwilling = [.. refused, .. busy];
         var rates = new Dictionary<NodeName, Queue<(long At, long Bytes)>>();
         var identities = new Dictionary<NodeName, NodeIdentity>();
         var lately = _lately;
@@ -114,7 +129,7 @@ internal sealed class ParentWatch(
 
                 isUnknown = ancestors.Any(ancestor => ancestor.Rate is null);
                 var known = ancestors.Select(ancestor => (double?)ancestor.Fastest).Append(lately).Max();
-                departure = Judge(ancestors, now, rate, slow: SlowPart * known ?? SlowBytesPerSecond, isLeadSlow, mayAsk: asked < MostAsked, refused);
+                departure = Judge(ancestors, now, rate, slow: SlowPart * known ?? SlowBytesPerSecond, isLeadSlow, mayAsk: asked < MostAsked, time.GetElapsedTime(began) < BusyFor ? unwilling : refused);
                 behind = ancestors is [var before, ..] && IsLittle(before, now) ? behind + 1 : 0;
                 if (behind == LooksForParent && !fastest.IsSlow)
                 {
@@ -165,7 +180,7 @@ internal sealed class ParentWatch(
         {
             return !isSlow || !(parent.Fastest < slow) ? null
                 : ancestors.Index().Skip(1).FirstOrDefault(found => !(found.Item.Fastest < slow)) is (> 0 and var nearer, { Node: var before }) && !refused.Contains(before.Name)
-                    ? new Departure(before, nearer)
+                    ? new Departure(before, nearer, IsSlow: true)
                 : mayAsk ? new Departure(null, 0)
                 : null;
         }
@@ -196,7 +211,7 @@ internal sealed class ParentWatch(
 
                 if (!refused.Contains(ancestor.Node.Name))
                 {
-                    return new Departure(ancestor.Node, i);
+                    return new Departure(ancestor.Node, i, IsSlow: ancestors[i - 1].Fastest < slow);
                 }
 
                 isRefused = true;
@@ -278,4 +293,5 @@ internal sealed class ParentWatch(
 /// </param>
 /// <param name="Nearer">How many nodes nearer to the source that is.</param>
 /// <param name="IsCircle">Whether the node is fed by this one.</param>
-internal sealed record Departure(NodeIdentity? Next, int Nearer, bool IsCircle = false);
+/// <param name="IsSlow">Whether the last node behind <paramref name="Next"/> is slow by its own account.</param>
+internal sealed record Departure(NodeIdentity? Next, int Nearer, bool IsCircle = false, bool IsSlow = false);
