@@ -9,11 +9,15 @@ namespace SpegelDapr.Contracts;
 /// <param name="Digest">What it is about to fetch.</param>
 /// <param name="Failed">Nodes that it has followed in vain, at most <see cref="MaxFailed"/>. They no longer count as in flight.</param>
 /// <param name="Holders">Nodes of the zone that it knows to have the content complete, at most <see cref="MaxHolders"/>; null for none.</param>
-/// <param name="Slow">The node that it has followed until now, and over which the content comes too slowly; null for none.</param>
+/// <param name="Slow">
+/// The node that it has followed until now, and over which the content comes too slowly; or itself, when its own link is slow; null for none. Others are told
+/// to follow that one only when there is no other.
+/// </param>
 /// <param name="Declined">
 /// Nodes that are well and do not feed it, because they are busy or are fed by it, at most <see cref="MaxFailed"/>; null for none. Others may follow them.
 /// </param>
 /// <param name="Order">The <see cref="FollowAnswer.Order"/> that it was told when it asked for this content before; null the first time.</param>
+/// <param name="OnlyTells">Whether it asks nothing: it only tells <paramref name="Slow"/>, which it has left by itself for one that feeds that, unless it is that one.</param>
 public sealed record FollowRequest(
     NodeName Node,
     Location Location,
@@ -22,7 +26,8 @@ public sealed record FollowRequest(
     IReadOnlyList<NodeName>? Holders = null,
     NodeName? Slow = null,
     IReadOnlyList<NodeName>? Declined = null,
-    long? Order = null)
+    long? Order = null,
+    bool OnlyTells = false)
 {
     /// <summary>The resolver's method, under Dapr service invocation.</summary>
     public const string Method = "v1/follow";

@@ -16,17 +16,27 @@ internal static class SwarmSimulation
     private const double MostCopies = 2;
     private const double MostSpread = 2;
     private const int MostWritesFor1000 = 50;
+    private const int TrackerLayers = 20;
+    private const int LeastQuestions = 5000;
 
     private static readonly TimeSpan StartWithin = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Together = TimeSpan.FromMilliseconds(100);
 
-    public static async Task<IReadOnlyList<Figure>> MeasureAsync() => await Task.Run(IReadOnlyList<Figure> () =>
+    public static async Task<IReadOnlyList<Figure>> MeasureAsync() => await Task.Run(async Task<IReadOnlyList<Figure>> () =>
     [
+        await MeasureTrackerAsync(nodes: 1000),
         .. Measure("one node has 32 MiB, 200 pull at once", SwarmPlan.Of(Seed, nodes: 201, 32 * MiB, Together, holders: 1, isHashed: false), mostCopies: 0),
         .. MeasureChurn(nodes: 100, 32 * MiB),
         .. MeasureChurn(nodes: 1000, 32 * MiB),
         .. MeasureChurn(nodes: 5000, 16 * MiB),
     ]);
+
+    private static async Task<Figure> MeasureTrackerAsync(int nodes)
+    {
+        var (questions, cpu, _) = await TrackerLoad.MeasureAsync(nodes, TrackerLayers);
+        var rate = questions / cpu.TotalSeconds;
+        return new($"whom to follow, {nodes} nodes: questions a second on one core", $"{rate:0}", $"≥ {LeastQuestions}", rate >= LeastQuestions);
+    }
 
     private static IEnumerable<Figure> MeasureChurn(int nodes, long bytes) => Measure(
         $"{nodes} nodes pull {bytes / MiB} MiB, {Slow:0 %} slow, {Dying:0 %} dying", SwarmPlan.Of(Seed, nodes, bytes, StartWithin, Slow, Dying, isHashed: false), MostCopies);

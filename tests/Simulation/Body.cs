@@ -21,7 +21,7 @@ internal sealed class Body(Swarm swarm, Node? sender, Node receiver, long from, 
     public const int WindowBytes = 512 * 1024;
 
     /// <summary>As PeerEndpoint's.</summary>
-    private const long LeastBehindBytes = 4 * 1024 * 1024;
+    public const long LeastBehindBytes = 4 * 1024 * 1024;
 
     /// <summary>How often a sender that has nothing more looks whether that may last.</summary>
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);

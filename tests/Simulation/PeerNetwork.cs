@@ -64,7 +64,7 @@ internal sealed class PeerNetwork(Swarm swarm, Node asker) : HttpMessageHandler
             response.Headers.Add(SpegelHeaders.Source, parent.Name.ToString());
         }
 
-        if (node.Fastest.BytesPerSecond is { } fastest)
+        if (node.Fed.FastestOf(node.Fastest) is { } fastest)
         {
             response.Headers.Add(SpegelHeaders.Fastest, ((long)fastest).ToString(CultureInfo.InvariantCulture));
         }
@@ -86,6 +86,11 @@ internal sealed class PeerNetwork(Swarm swarm, Node asker) : HttpMessageHandler
 
         var range = request.Headers.Range;
         var (from, total) = (range?.Ranges.Single().From ?? 0, swarm.Plan.Bytes);
+        if (!node.IsComplete && request.Headers.Contains(SpegelHeaders.Refer) && from > node.Available + Body.LeastBehindBytes)
+        {
+            return Decline([]);
+        }
+
         if (node.Fed.TryBegin(swarm.Digest, total, asker.Identity.Name, request.Headers.Contains(SpegelHeaders.Refer), address: null) is not { } fed)
         {
             return Decline(node.Fed.Of(swarm.Digest));

@@ -19,6 +19,7 @@ internal sealed class ZoneResolver : HttpMessageHandler
 
     /// <summary>Over two sidecars.</summary>
     private static readonly TimeSpan Way = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan WriteTakes = TimeSpan.FromMilliseconds(2);
 
     private readonly Swarm _swarm;
     private readonly IOptions<ResolverOptions> _options = Options.Create(new ResolverOptions());
@@ -28,7 +29,7 @@ internal sealed class ZoneResolver : HttpMessageHandler
     public ZoneResolver(Swarm swarm, IMeterFactory meters)
     {
         _swarm = swarm;
-        Store = new ZoneStore(swarm.Time);
+        Store = new ZoneStore(swarm.Time, WriteTakes);
         for (var i = 0; i < Replicas; i++)
         {
             var random = new Random(swarm.Plan.Seed + i);

@@ -3,10 +3,8 @@ using SpegelDapr.Resolver.Store;
 namespace SpegelDapr.Simulation;
 
 /// <summary>The state store of the zone, in memory; a write takes its time, and so others come together meanwhile.</summary>
-internal sealed class ZoneStore(VirtualTime time) : IHolderStore
+internal sealed class ZoneStore(TimeProvider time, TimeSpan writeTakes) : IHolderStore
 {
-    private static readonly TimeSpan WriteTakes = TimeSpan.FromMilliseconds(2);
-
     private readonly Dictionary<string, (byte[] Value, string ETag)> _documents = [];
     private long _version;
 
@@ -28,7 +26,7 @@ internal sealed class ZoneStore(VirtualTime time) : IHolderStore
     /// <inheritdoc/>
     public async Task<bool> TrySaveAsync(IReadOnlyList<DocumentWrite> writes, CancellationToken cancellation)
     {
-        await Task.Delay(WriteTakes, time, cancellation);
+        await Task.Delay(writeTakes, time, cancellation);
         var all = true;
         foreach (var write in writes)
         {

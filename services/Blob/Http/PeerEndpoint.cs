@@ -118,6 +118,13 @@ internal sealed class PeerEndpoint(
         {
             if (download is not null && request.Kind == ContentKind.Blob)
             {
+                // It would have to wait here, and may find a node that has come as far as itself.
+                if (context.Request.Headers.ContainsKey(SpegelHeaders.Refer)
+                    && ContentResponse.RangeOf(context.Request, digest)?.First > download.Progress + LeastBehindBytes)
+                {
+                    return await DeclineAsync(context, []);
+                }
+
                 using var peer = TryFeed(context, digest, download.Total);
                 if (peer is null)
                 {
@@ -171,7 +178,7 @@ internal sealed class PeerEndpoint(
             headers[SpegelHeaders.Source] = parent.Name.ToString();
         }
 
-        if (fastest.BytesPerSecond is { } rate)
+        if (fed.FastestOf(fastest) is { } rate)
         {
             headers[SpegelHeaders.Fastest] = ((long)rate).ToString(CultureInfo.InvariantCulture);
         }

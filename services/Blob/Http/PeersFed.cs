@@ -29,6 +29,9 @@ internal sealed class PeersFed(TimeProvider time)
     /// <summary>Over how long a rate is taken.</summary>
     private static readonly TimeSpan Window = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>Of a peer that has just begun it is not known yet what it leaves for others.</summary>
+    private static readonly TimeSpan Beginning = TimeSpan.FromMilliseconds(500);
+
     /// <summary>A peer that has taken nothing for so long may have gone, and can pass nothing on.</summary>
     private static readonly TimeSpan Idle = TimeSpan.FromSeconds(2);
 
@@ -38,6 +41,9 @@ internal sealed class PeersFed(TimeProvider time)
     private long _windowStart = time.GetTimestamp();
     private long _windowBytes;
     private double? _rate;
+
+    /// <summary>The fastest that anything has gone from this node or, as told, come to it; null when nothing has. One that leads gets nothing from others.</summary>
+    public double? FastestOf(FastestRate came) => new[] { _fastest.BytesPerSecond, came.BytesPerSecond }.Max();
 
     /// <summary>Begins to send content to a peer; null when it is to be declined.</summary>
     /// <param name="digest">The content.</param>
@@ -105,7 +111,9 @@ internal sealed class PeersFed(TimeProvider time)
         var count = OfOne(digest).Count();
         return rate is null
             ? count >= LeastWhileUnknown
-            : count >= LeastOfOneContent && rate >= AllOfIt * _fastest.BytesPerSecond && _fed.TrueForAll(peer => peer.IsBehind || peer.IsIdleFor(Idle));
+            : count >= LeastOfOneContent
+                && (_fed.Exists(peer => peer.HasJustBegun(Beginning))
+                    || (rate >= AllOfIt * _fastest.BytesPerSecond && _fed.TrueForAll(peer => peer.IsBehind || peer.IsIdleFor(Idle))));
     }
 
     private IEnumerable<NodeName> OfOne(Digest digest) =>
@@ -116,6 +124,7 @@ internal sealed class PeersFed(TimeProvider time)
 internal sealed class FedPeer(PeersFed all, Digest digest, NodeName? name, IPAddress? address, TimeProvider time) : IDisposable
 {
     private volatile bool _isBehind = true;
+    private readonly long _began = time.GetTimestamp();
     private long _sentAt = time.GetTimestamp();
 
     public Digest Digest => digest;
@@ -128,6 +137,9 @@ internal sealed class FedPeer(PeersFed all, Digest digest, NodeName? name, IPAdd
 
     /// <summary>Whether there is more for it than it has taken.</summary>
     public bool IsBehind => _isBehind;
+
+    /// <summary>Whether it has begun less than so long ago.</summary>
+    public bool HasJustBegun(TimeSpan duration) => time.GetElapsedTime(_began) < duration;
 
     /// <summary>Whether it has taken nothing for so long.</summary>
     public bool IsIdleFor(TimeSpan duration) => time.GetElapsedTime(Interlocked.Read(ref _sentAt)) >= duration;

@@ -8,6 +8,8 @@ internal sealed class FastestRate(TimeProvider time)
     private readonly Lock _lock = new();
     private double _bytesPerSecond;
     private long _at;
+    private double _least;
+    private long _leastAt;
 
     /// <summary>The rate; null when nothing has come.</summary>
     public double? BytesPerSecond
@@ -18,6 +20,27 @@ internal sealed class FastestRate(TimeProvider time)
             {
                 return _bytesPerSecond > 0 && time.GetElapsedTime(_at) < CountsFor ? _bytesPerSecond : null;
             }
+        }
+    }
+
+    /// <summary>Whether that is little for this zone, so that this node's own link is slow.</summary>
+    public bool IsSlow
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _bytesPerSecond < _least && time.GetElapsedTime(_leastAt) < CountsFor;
+            }
+        }
+    }
+
+    /// <summary>Takes in that less than this rate is little, since another node has more than this one takes.</summary>
+    public void Expect(double least)
+    {
+        lock (_lock)
+        {
+            (_least, _leastAt) = (least, time.GetTimestamp());
         }
     }
 

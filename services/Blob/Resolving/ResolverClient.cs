@@ -143,13 +143,24 @@ internal sealed partial class ResolverClient : IDisposable
         IReadOnlyList<NodeName> holders,
         NodeName? slow,
         long? order,
-        CancellationToken cancellation) => WithinBudgetAsync(
+        CancellationToken cancellation) =>
+        FollowAsync(new FollowRequest(_node.Name, _node.Location, digest, Latest(failed), holders, slow, Latest(declined), order), cancellation);
+
+    /// <summary>Tells the resolver that this node has left a slow one by itself, or is slow itself, so that nobody else is told to follow that one.</summary>
+    /// <param name="digest">The content.</param>
+    /// <param name="slow">The slow node.</param>
+    /// <param name="order">As in <see cref="FollowRequest"/>.</param>
+    /// <param name="cancellation">Ends the message.</param>
+    public Task TellSlowAsync(Digest digest, NodeName slow, long? order, CancellationToken cancellation) =>
+        FollowAsync(new FollowRequest(_node.Name, _node.Location, digest, [], Slow: slow, Order: order, OnlyTells: true), cancellation);
+
+    private Task<FollowAnswer?> FollowAsync(FollowRequest question, CancellationToken cancellation) => WithinBudgetAsync(
         token => PostAsync(
             FollowRequest.Method,
-            new FollowRequest(_node.Name, _node.Location, digest, Latest(failed), holders, slow, Latest(declined), order),
+            question,
             ContractsJson.Default.FollowRequest,
             ContractsJson.Default.FollowAnswer,
-            answer => AnswerCheck.Fits(answer, digest),
+            answer => AnswerCheck.Fits(answer, question.Digest),
             token),
         cancellation);
 

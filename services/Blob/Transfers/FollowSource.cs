@@ -22,10 +22,17 @@ internal sealed class FollowSource(
     (NodeIdentity Node, int Depth)? known,
     FollowAnswer? told) : IPeerSource
 {
+    /// <summary>After so many nodes that have declined the next one has to give it: to ask on would take longer than to share what that one sends.</summary>
+    private const int MostDeclined = 3;
+
     private readonly List<NodeName> _failed = [];
     private readonly List<NodeName> _declined = [];
     private readonly List<NodeName> _refused = [];
-    private readonly ParentWatch _watch = following.Watch(target, following.Routes.FromUpstream(plan.Registry)?.Figures.BytesPerSecond);
+    private readonly List<NodeName> _busy = [];
+    private readonly ParentWatch _watch = following.Watch(
+        target,
+        following.Routes.FromUpstream(plan.Registry)?.Figures.BytesPerSecond,
+        tellSlow: () => _ = following.Resolver.TellSlowAsync(digest, following.Name, following.Feeds.OrderOf(digest), CancellationToken.None));
     private readonly ChunkSums _sums = following.Ingests.SumsOf(digest);
     private readonly IReadOnlyList<NodeName> _holders =
         [.. plan.Holders.Where(holder => holder.Tier == Tier.SameZone).Select(holder => holder.Node.Name).Take(FollowRequest.MaxHolders)];
@@ -100,9 +107,26 @@ internal sealed class FollowSource(
         if (Interlocked.Exchange(ref _leaving, null) is { } leaving && _parent is { } left && leaving.From == left.Name)
         {
             told = leaving.Told;
-            if (leaving.Next is { } next && (await TryMoveAsync(next, leaving.Nearer, request, cancellation) ?? await AskAsync(left, request, cancellation)) is { } moved)
+            if (leaving.Next is { } next)
             {
-                return moved;
+                if (await TryMoveAsync(next, leaving.Nearer, request, cancellation) is { } moved)
+                {
+                    // Nobody waits for the resolver to know.
+                    _ = leaving.IsSlow ? following.Resolver.TellSlowAsync(digest, left.Name, _order, cancellation) : Task.CompletedTask;
+                    return moved;
+                }
+
+                // It has no place: of those that follow the slow one with this node it takes only some.
+                if (leaving.IsSlow && _declined.Contains(next.Name) && _asked < ParentWatch.MostAsked)
+                {
+                    _asked++;
+                    told = await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: left.Name, _order, cancellation);
+                }
+
+                if ((told is null || told.Parent?.Name == left.Name) && await AskAsync(left, request, cancellation) is { } kept)
+                {
+                    return kept;
+                }
             }
 
             if (leaving.IsCircle)
@@ -132,7 +156,7 @@ internal sealed class FollowSource(
             }
 
             told ??= _failed.Count + _declined.Count >= following.MostFailed || following.IsPaused ? null
-                : await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: null, _order, cancellation);
+                : await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: following.SlowSelf, _order, cancellation);
             _order = told?.Order ?? _order;
             if (told?.Parent is not { } named || !following.IsInZone(named))
             {
@@ -156,7 +180,7 @@ internal sealed class FollowSource(
                 await following.PauseAsync(PeerClient.DeclinedPause, cancellation);
             }
 
-            if (await AskAsync(named, isAgain ? request with { Refer = false } : request, cancellation) is { } found)
+            if (await AskAsync(named, isAgain || _declined.Count >= MostDeclined ? request with { Refer = false } : request, cancellation) is { } found)
             {
                 return found;
             }
@@ -172,7 +196,7 @@ internal sealed class FollowSource(
             return answer;
         }
 
-        _refused.Add(next.Name);
+        (_declined.Contains(next.Name) ? _busy : _refused).Add(next.Name);
         _depth = depth;
         return null;
     }
@@ -190,6 +214,7 @@ internal sealed class FollowSource(
         var (answer, hasDeclined) = await following.AskAsync(parent, digest, _depth, request, cancellation);
         if (hasDeclined)
         {
+            _declined.Remove(parent.Name);
             _declined.Add(parent.Name);
             _parent = null;
         }
@@ -200,7 +225,8 @@ internal sealed class FollowSource(
     private void Watch(PeerAnswer answer)
     {
         _watching = new CancellationTokenSource();
-        _ = WatchAsync(answer, _parent!, new Known([.. _failed], [.. _declined], [.. _refused], _order), _watching.Token);
+        _ = WatchAsync(answer, _parent!, new Known([.. _failed], [.. _declined], [.. _refused], [.. _busy], _order), _watching.Token);
+        _busy.Clear();
     }
 
     private async Task WatchAsync(PeerAnswer answer, NodeIdentity parent, Known known, CancellationToken cancellation)
@@ -211,7 +237,7 @@ internal sealed class FollowSource(
             while (true)
             {
                 var departure = await _watch.WatchAsync(
-                    parent, answer.Total, () => Volatile.Read(ref _received), _asked, known.Refused, cancellation);
+                    parent, answer.Total, () => Volatile.Read(ref _received), _asked, known.Refused, known.Busy, cancellation);
                 if (departure.IsCircle)
                 {
                     _leaving = new Leaving(parent.Name, null, 0, null, IsCircle: true);
@@ -221,7 +247,7 @@ internal sealed class FollowSource(
 
                 if (departure.Next is { } next)
                 {
-                    _leaving = new Leaving(parent.Name, next, departure.Nearer, null);
+                    _leaving = new Leaving(parent.Name, next, departure.Nearer, null, IsSlow: departure is { IsSlow: true, Nearer: 1 });
                     answer.Leave($"{next.Name} gets more");
                     return;
                 }
@@ -251,8 +277,9 @@ internal sealed class FollowSource(
     }
 
     /// <summary>The nodes that have given nothing, as known when a watch began.</summary>
-    private sealed record Known(IReadOnlyList<NodeName> Failed, IReadOnlyList<NodeName> Declined, IReadOnlyList<NodeName> Refused, long? Order);
+    private sealed record Known(
+        IReadOnlyList<NodeName> Failed, IReadOnlyList<NodeName> Declined, IReadOnlyList<NodeName> Refused, IReadOnlyList<NodeName> Busy, long? Order);
 
     /// <summary>That a node is left although it answers.</summary>
-    private sealed record Leaving(NodeName From, NodeIdentity? Next, int Nearer, FollowAnswer? Told, bool IsCircle = false);
+    private sealed record Leaving(NodeName From, NodeIdentity? Next, int Nearer, FollowAnswer? Told, bool IsCircle = false, bool IsSlow = false);
 }

@@ -24,6 +24,9 @@ internal sealed partial class Following(
 {
     private readonly NodeIdentity _node = node.Value.Identity;
 
+    /// <summary>This node.</summary>
+    public NodeName Name => _node.Name;
+
     public ResolverClient Resolver => resolver;
 
     public Feeds Feeds => feeds;
@@ -35,7 +38,11 @@ internal sealed partial class Following(
     public BlobOptions Options => options.Value;
 
     /// <summary>Looks how the nodes before this one are getting on.</summary>
-    public ParentWatch Watch(string target, double? upstreamBytesPerSecond) => new(peers, resolver, fastest, _node, target, upstreamBytesPerSecond, time);
+    public ParentWatch Watch(string target, double? upstreamBytesPerSecond, Action tellSlow) =>
+        new(peers, resolver, fastest, _node, target, upstreamBytesPerSecond, tellSlow, time);
+
+    /// <summary>This node, if its own link is known to be slow.</summary>
+    public NodeName? SlowSelf => fastest.IsSlow ? _node.Name : null;
 
     /// <summary>
     /// How long a node that is followed may be silent until it is asked whether it is there. Of those behind a node that is gone only the next one finds that it

@@ -10,16 +10,26 @@ namespace SpegelDapr.Blob.Transfers;
 /// is ahead says nothing: each joins later than the one that it follows, and with equal links never catches up.
 /// </summary>
 internal sealed class ParentWatch(
-    PeerClient peers, ResolverClient resolver, FastestRate fastest, NodeIdentity node, string target, double? upstreamBytesPerSecond, TimeProvider time)
+    PeerClient peers,
+    ResolverClient resolver,
+    FastestRate fastest,
+    NodeIdentity node,
+    string target,
+    double? upstreamBytesPerSecond,
+    Action tellSlow,
+    TimeProvider time)
 {
     /// <summary>How often the resolver is asked for another node than a slow one.</summary>
-    private const int MostAsked = 3;
+    public const int MostAsked = 3;
 
     /// <summary>How many nodes before this one are asked.</summary>
     private const int MostAncestors = 5;
 
-    /// <summary>A node that gets this many times what this one gets is worth following, if it gets this at all.</summary>
-    private const double MuchFaster = 2;
+    /// <summary>
+    /// A node that gets this many times what this one gets is worth following, if it gets this at all. One that feeds two gets twice what each of them does, and
+    /// could give this one no more.
+    /// </summary>
+    private const double MuchFaster = 2.5;
     private const double LeastBytesPerSecond = 64 * 1024;
 
     /// <summary>
@@ -41,21 +51,28 @@ internal sealed class ParentWatch(
 
     /// <summary>
     /// This number of looks in turn must say the same. It is larger where not this node's parent is slow but one before it, since that one's follower is to go
-    /// first, and for a second copy in the zone.
+    /// first, and larger still where the resolver is to name another, which may mean a second copy in the zone.
     /// </summary>
     private const int LooksForParent = 2;
     private const int LooksForOthers = 4;
+    private const int LooksForResolver = 8;
 
     /// <summary>Over how many looks a rate is taken.</summary>
     private const int LooksOfRate = 4;
 
+    /// <summary>One that has declined is not asked again for so long.</summary>
+    private static readonly TimeSpan BusyFor = TimeSpan.FromSeconds(3);
+
     /// <summary>While all is well, looks become rarer.</summary>
-    private static readonly TimeSpan FirstInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan FirstInterval = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan LongestInterval = TimeSpan.FromSeconds(4);
 
     /// <summary>To begin with another source is not worth while for less, and a second copy in the zone is not for less than the latter.</summary>
     private static readonly TimeSpan LeastGain = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LeastGainOfCopy = TimeSpan.FromSeconds(5);
+
+    /// <summary>What came before this transfer: what comes now is not judged by itself.</summary>
+    private readonly double? _lately = fastest.BytesPerSecond;
 
     /// <summary>Watches until the node that is followed is to be left; ends by <paramref name="cancellation"/> otherwise.</summary>
     /// <param name="parent">The node that is followed.</param>
@@ -63,17 +80,24 @@ internal sealed class ParentWatch(
     /// <param name="received">How many bytes have come, from the first on.</param>
     /// <param name="asked">How often the resolver has been asked whom to follow instead. It is asked a few times, and for a second copy in the zone once.</param>
     /// <param name="refused">Nodes that were ahead and have given nothing.</param>
+    /// <param name="busy">Those that have just declined.</param>
     /// <param name="cancellation">Ends the watch.</param>
     public async Task<Departure> WatchAsync(
-        NodeIdentity parent, long total, Func<long> received, int asked, IReadOnlyCollection<NodeName> refused, CancellationToken cancellation)
+        NodeIdentity parent,
+        long total,
+        Func<long> received,
+        int asked,
+        IReadOnlyCollection<NodeName> refused,
+        IReadOnlyCollection<NodeName> busy,
+        CancellationToken cancellation)
     {
+        var began = time.GetTimestamp();
+        IReadOnlyCollection<NodeName> unwilling = [.. refused, .. busy];
         var rates = new Dictionary<NodeName, Queue<(long At, long Bytes)>>();
         var identities = new Dictionary<NodeName, NodeIdentity>();
-
-        // What comes now is not judged by itself.
-        var lately = fastest.BytesPerSecond;
+        var lately = _lately;
         RateOf(rates, node.Name, received());
-        var (wanted, looks, interval) = (default(Departure), 0, FirstInterval);
+        var (wanted, looks, interval, behind) = (default(Departure), 0, FirstInterval, 0);
         IReadOnlyList<NodeName> path = [];
         while (true)
         {
@@ -81,6 +105,7 @@ internal sealed class ParentWatch(
             var now = received();
             var left = total - now;
             Departure? departure = null;
+            var isUnknown = false;
             if (RateOf(rates, node.Name, now) is not { } rate)
             {
                 continue;
@@ -102,20 +127,41 @@ internal sealed class ParentWatch(
                     continue;
                 }
 
-                departure = Judge(ancestors, now, rate, slow: SlowPart * lately ?? SlowBytesPerSecond, isLeadSlow, mayAsk: asked < MostAsked, refused);
+                isUnknown = ancestors.Any(ancestor => ancestor.Rate is null);
+                var known = ancestors.Select(ancestor => (double?)ancestor.Fastest).Append(lately).Max();
+                departure = Judge(ancestors, now, rate, slow: SlowPart * known ?? SlowBytesPerSecond, isLeadSlow, mayAsk: asked < MostAsked, time.GetElapsedTime(began) < BusyFor ? unwilling : refused);
+                behind = ancestors is [var before, ..] && IsLittle(before, now) ? behind + 1 : 0;
+                if (behind == LooksForParent && !fastest.IsSlow)
+                {
+                    fastest.Expect(SlowPart * BestOf(ancestors[0]));
+                    tellSlow();
+                }
             }
 
             (wanted, looks) = departure == wanted ? (wanted, looks + 1) : (departure, 1);
-            interval = departure is not null ? FirstInterval : 2 * interval < LongestInterval ? 2 * interval : LongestInterval;
-            if (departure is { IsCircle: true } || (departure is not null && looks >= (departure.Nearer == 1 ? LooksForParent : LooksForOthers)))
+            interval = departure is not null || isUnknown ? FirstInterval : 2 * interval < LongestInterval ? 2 * interval : LongestInterval;
+            if (departure is { IsCircle: true } || (departure is not null && looks >= LooksFor(departure)))
             {
                 return departure;
             }
         }
     }
 
+    /// <summary>Whether this node takes far less than the one before it gets, which has more for it.</summary>
+    private bool IsLittle(Ancestor before, long received) =>
+        before.Bytes - received > LeastAheadBytes && fastest.BytesPerSecond < SlowPart * BestOf(before);
+
+    private static double BestOf(Ancestor ancestor) => Math.Max(ancestor.Rate ?? 0, ancestor.Fastest ?? 0);
+
     private double LeastOfLead(double? lately) =>
         SlowPartOfUpstream * upstreamBytesPerSecond ?? SlowPartOfOthers * lately ?? LeastBytesPerSecond;
+
+    private static int LooksFor(Departure departure) => departure switch
+    {
+        { Next: null } => LooksForResolver,
+        { Nearer: 1 } => LooksForParent,
+        _ => LooksForOthers,
+    };
 
     /// <summary>Where to go from a node that is followed; null when it is as good as those before it.</summary>
     private static Departure? Judge(
@@ -132,7 +178,11 @@ internal sealed class ParentWatch(
         // A parent that has more to give is what holds this node up only when it is slow; else the way from there does, or this node's own link.
         if (parent.IsComplete || parent.Bytes - received > LeastAheadBytes)
         {
-            return isSlow && mayAsk && parent.Fastest < slow ? new Departure(null, 0) : null;
+            return !isSlow || !(parent.Fastest < slow) ? null
+                : ancestors.Index().Skip(1).FirstOrDefault(found => !(found.Item.Fastest < slow)) is (> 0 and var nearer, { Node: var before }) && !refused.Contains(before.Name)
+                    ? new Departure(before, nearer, IsSlow: true)
+                : mayAsk ? new Departure(null, 0)
+                : null;
         }
 
         if (ancestors[^1].IsCircle)
@@ -140,22 +190,28 @@ internal sealed class ParentWatch(
             return new Departure(null, 0, IsCircle: true);
         }
 
-        var isRefused = false;
+        var (isRefused, much) = (false, Math.Max(MuchFaster * rate, LeastBytesPerSecond));
         foreach (var (i, ancestor) in ancestors.Index().Skip(1))
         {
             if (ancestor.Bytes - received > LeastAheadBytes)
             {
                 var isFaster = ancestor.IsComplete
-                    ? isSlow && ancestors[i - 1].Fastest < Math.Max(MuchFaster * rate, LeastBytesPerSecond)
-                    : ancestor.Rate >= Math.Max(MuchFaster * rate, LeastBytesPerSecond);
+                    ? (isSlow || ancestor.Fastest >= much) && ancestors[i - 1].Fastest < much
+                    : ancestor.Rate >= much;
                 if (!isFaster)
                 {
                     break;
                 }
 
+                // One that is slow itself has its followers wait for it as well.
+                if (ancestor.Fastest < slow && i < ancestors.Count - 1)
+                {
+                    continue;
+                }
+
                 if (!refused.Contains(ancestor.Node.Name))
                 {
-                    return new Departure(ancestor.Node, i);
+                    return new Departure(ancestor.Node, i, IsSlow: ancestors[i - 1].Fastest < slow);
                 }
 
                 isRefused = true;
@@ -237,4 +293,5 @@ internal sealed class ParentWatch(
 /// </param>
 /// <param name="Nearer">How many nodes nearer to the source that is.</param>
 /// <param name="IsCircle">Whether the node is fed by this one.</param>
-internal sealed record Departure(NodeIdentity? Next, int Nearer, bool IsCircle = false);
+/// <param name="IsSlow">Whether the last node behind <paramref name="Next"/> is slow by its own account.</param>
+internal sealed record Departure(NodeIdentity? Next, int Nearer, bool IsCircle = false, bool IsSlow = false);

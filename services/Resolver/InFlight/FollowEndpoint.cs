@@ -29,6 +29,7 @@ internal sealed class FollowEndpoint(
             $"The question has {question.Declined.Count} nodes that have declined: name at most {FollowRequest.MaxFailed}, the latest.",
         { Holders.Count: > FollowRequest.MaxHolders } =>
             $"The question has {question.Holders.Count} holders: name at most {FollowRequest.MaxHolders}.",
+        { OnlyTells: true, Slow: null } => "What it only tells is which node is slow: name that one.",
         _ when question.Location != _here => $"The question is from {question.Location}, but this resolver is that of {_here}: ask the node's own.",
         _ => null,
     };
@@ -37,7 +38,7 @@ internal sealed class FollowEndpoint(
     protected override async Task<(FollowAnswer Answer, string Outcome)> AnswerAsync(FollowRequest question, CancellationToken cancellation)
     {
         var answer = await inFlight.FollowAsync(question, cancellation);
-        return (answer, answer.Parent is null ? "lead" : "follow");
+        return (answer, question.OnlyTells ? "told" : answer.Parent is null ? "lead" : "follow");
     }
 
     /// <inheritdoc/>

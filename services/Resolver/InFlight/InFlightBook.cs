@@ -75,8 +75,8 @@ internal sealed class InFlightBook
     {
         if (_memory.Recall(digest) is { } known && known.Document.Nodes.Count > MostNodesInStep && _time.GetElapsedTime(known.StoredAt) < AloneFor)
         {
-            var after = await DecideAsync(digest, known.Document, questions, cancellation);
-            if (questions.All(asked => asked is { Answer.Parent: not null, Question.Slow: null } && !asked.Question.Failed.Any(known.Document.Has)))
+            var after = await DecideAsync(digest, known.Document, questions, known.Stored.Nodes.Select(node => node.Node).ToHashSet(), cancellation);
+            if (questions.All(asked => asked.IsForOneReplica(known.Document)))
             {
                 _memory.Remember(digest, known with { Document = after });
                 return;
@@ -89,7 +89,7 @@ internal sealed class InFlightBook
             var stored = (await _store.GetAsync([key], cancellation))[0];
             var before = stored.Read(StoreJson.Default.InFlightDocument, _logger) ?? InFlightDocument.Empty;
             var merged = _memory.Recall(digest) is { } mine ? before.With(mine.Stored, mine.Document, _options.MaxFollowers) : before;
-            var after = await DecideAsync(digest, merged, questions, cancellation);
+            var after = await DecideAsync(digest, merged, questions, shared: null, cancellation);
             if (after.Nodes.SequenceEqual(before.Nodes)
                 || await _store.TrySaveAsync([after.ToWrite(key, StoreJson.Default.InFlightDocument, stored.ETag, InFlightDocument.CountsFor)], cancellation))
             {
@@ -103,23 +103,24 @@ internal sealed class InFlightBook
     }
 
     private async Task<InFlightDocument> DecideAsync(
-        Digest digest, InFlightDocument document, IReadOnlyList<Asked> questions, CancellationToken cancellation)
+        Digest digest, InFlightDocument document, IReadOnlyList<Asked> questions, IReadOnlySet<NodeName>? shared, CancellationToken cancellation)
     {
         var named = questions.SelectMany(asked => (asked.Question.Holders ?? []).Append(asked.Question.Node));
         var alive = await AliveAsync(document.Nodes.Select(node => node.Node).Concat(named).Distinct(), cancellation);
-        return Decide(document, questions, alive, _memory.Elsewhere(digest));
+        return Decide(document, questions, alive, _memory.Elsewhere(digest), shared);
     }
 
     private InFlightDocument Decide(
         InFlightDocument document,
         IReadOnlyList<Asked> questions,
         IReadOnlyDictionary<NodeName, NodeIdentity> alive,
-        Func<NodeName, InFlightLoad> elsewhere)
+        Func<NodeName, InFlightLoad> elsewhere,
+        IReadOnlySet<NodeName>? shared)
     {
         var now = _time.GetUtcNow();
         foreach (var asked in questions)
         {
-            (document, asked.Answer) = document.Follow(asked.Question, alive, elsewhere, _options.MaxFollowers, now, Random);
+            (document, asked.Answer) = document.Follow(asked.Question, alive, elsewhere, _options.MaxFollowers, now, Random, shared);
         }
 
         return document;
@@ -137,5 +138,9 @@ internal sealed class InFlightBook
         public FollowRequest Question => question;
 
         public FollowAnswer? Answer { get; set; }
+
+        /// <summary>Whether the answer does not matter to the other replicas at once: the asker neither leads nor knows that another node has gone.</summary>
+        public bool IsForOneReplica(InFlightDocument before) =>
+            question.OnlyTells || (Answer is { Parent: not null } && !question.Failed.Any(before.Has));
     }
 }

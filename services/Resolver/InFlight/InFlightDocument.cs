@@ -33,8 +33,17 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     /// <summary>How many nodes lead at once: a second one when the first is slow.</summary>
     public const int MostLeads = 2;
 
-    /// <summary>How many times as many nodes follow one when those that have fewer are too deep.</summary>
-    private const int TimesWhenDeep = 2;
+    /// <summary>
+    /// How many times as many nodes follow one when more than <see cref="MostDepth"/> are in flight. One of them has to feed two then, which halves the rate of
+    /// all behind it; so others that do so as well cost nothing, and keep the tree flat: fewer nodes are behind each one that is slow or gone.
+    /// </summary>
+    private const int TimesWhenMany = 2;
+
+    /// <summary>Of so many nodes that can feed nobody more the document knows some: those that ask again may have nobody else before them.</summary>
+    private const int MostFull = MostNodes / 4;
+
+    /// <summary>So much deeper than the best place may another be that is taken instead, where replicas might take the best at the same time.</summary>
+    private const int DepthOfChoice = 8;
 
     /// <summary>Content that nobody fetches.</summary>
     public static InFlightDocument Empty { get; } = new([]);
@@ -68,7 +77,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         bool HasLeft(InFlightNode node) => known.TryGetValue(node.Node, out var earlier) && earlier.Since == node.Since && !theirs.ContainsKey(node.Node);
 
         InFlightNode WithFollowers(InFlightNode node) => known.TryGetValue(node.Node, out var earlier) && theirs.TryGetValue(node.Node, out var later)
-            ? node.WithFollowers(later.Followers - earlier.Followers)
+            ? node.WithFollowers(later.Followers - earlier.Followers) with { IsSlow = node.IsSlow || later.IsSlow }
             : node;
 
         InFlightNode Linked(InFlightNode node)
@@ -96,6 +105,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     /// <param name="mostFollowers">The most nodes that follow the same one, as long as none is deeper for that than <see cref="MostDepth"/>.</param>
     /// <param name="now">The time.</param>
     /// <param name="random">Decides between equals.</param>
+    /// <param name="shared">Nodes that other replicas may give followers now without this one's knowledge; null for none.</param>
     /// <returns>The document with the asker in it, and the answer.</returns>
     public (InFlightDocument After, FollowAnswer Answer) Follow(
         FollowRequest question,
@@ -103,8 +113,14 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         Func<NodeName, InFlightLoad> elsewhere,
         int mostFollowers,
         DateTimeOffset now,
-        Random random)
+        Random random,
+        IReadOnlySet<NodeName>? shared = null)
     {
+        if (question is { OnlyTells: true, Slow: { } behind })
+        {
+            return (WithSlow(question.Node, behind, now), new FollowAnswer(question.Digest, 0, Order: question.Order ?? 0));
+        }
+
         var sources = SourcesOf(question, now);
         sources.Remove(question.Node, out var itself);
         var below = FollowersIn(sources.Values, question.Node);
@@ -132,14 +148,8 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
             .Where(candidate => IsBefore(candidate.Node, order))
             .ToArray();
         random.Shuffle(candidates);
-        var parent = candidates.MinBy(candidate => (
-            candidate.Node.IsSlow,
-            candidate.Node.Followers >= TimesWhenDeep * mostFollowers,
-            candidate.IsTooDeep,
-            candidate.Node.Followers >= mostFollowers,
-            !candidate.HasShareLeft,
-            candidate.Depth,
-            candidate.AllFollowers));
+        var times = sources.Count > MostDepth ? TimesWhenMany : 1;
+        var parent = candidates.MinBy(Rank);
 
         // One that has declined may have a place in a moment, which is better than one more copy of what enters the zone.
         parent ??= parents
@@ -159,13 +169,44 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         // One that leads is before all others, also before those that were told to follow it when it was not.
         order = parent is null ? Nodes.Select(node => node.Order - 1).Append(-now.UtcTicks).Min() : order;
         var asker = new InFlightNode(
-            question.Node, now, parent?.Node.Node, Followers: itself?.Followers ?? below[question.Node].Count(node => node.Between == 0), Order: order);
+            question.Node, now, parent?.Node.Node, IsSlow: question.Slow == question.Node || (itself?.IsSlow ?? false), Followers: itself?.Followers ?? below[question.Node].Count(node => node.Between == 0), Order: order);
         var after = sources.Values
             .Select(node => node.Node == parent?.Node.Node ? node.WithFollowers(1) : node)
             .Where(node => node is { IsComplete: false } or { Followers: > 0 });
         return (
             new InFlightDocument(Sample([.. after, asker], mostFollowers)),
             new FollowAnswer(question.Digest, parent?.Depth + 1 ?? 0, parent is null ? null : alive[parent.Node.Node], order));
+
+        // The least is the best.
+        (bool, int, bool, bool, bool, bool, (int, int)) Rank(Candidate candidate)
+        {
+            var isShared = shared?.Contains(candidate.Node.Node) ?? false;
+            var tooMany = Math.Max(0, candidate.Node.Followers + 1 - (TimesWhenMany * mostFollowers));
+
+            // One too many holds up all that are behind the same node, of whom there are fewer far from the root.
+            var depth = tooMany > 0 ? -candidate.Depth : isShared ? candidate.Depth / DepthOfChoice : candidate.Depth;
+            return (
+                candidate.Node.IsSlow,
+                tooMany,
+                candidate.IsTooDeep,
+                candidate.Node.Followers >= times * mostFollowers,
+                !candidate.HasShareLeft(times),
+                isShared,
+                (depth, candidate.AllFollowers));
+        }
+    }
+
+    /// <summary>The document when one is known to be slow, which a node that followed it has left for what feeds it.</summary>
+    private InFlightDocument WithSlow(NodeName node, NodeName slow, DateTimeOffset now)
+    {
+        var (above, asker) = (Nodes.FirstOrDefault(known => known.Node == slow), Nodes.FirstOrDefault(known => known.Node == node));
+        var hasMoved = above?.Parent is not null && asker?.Parent == slow;
+        return new InFlightDocument([.. Nodes.Select(known =>
+            known.Node == slow ? known.WithFollowers(hasMoved && asker!.Between == 0 ? -1 : 0) with { IsSlow = true }
+            : !hasMoved ? known
+            : known.Node == node ? known with { Parent = above!.Parent, Between = above.Between, Since = now }
+            : known.Node == above!.Parent && above.Between == 0 ? known.WithFollowers(1)
+            : known)]);
     }
 
     /// <summary>All that have not failed, with those that the asker knows to have the content complete; the asker follows nobody any more.</summary>
@@ -218,24 +259,42 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     }
 
     /// <summary>
-    /// As many of the nodes as a document holds. What can feed nobody more is left out first, and of the others the deepest; what is below it counts as
-    /// following its parent over it, and so remains below all that feed it.
+    /// As many of the nodes as a document holds. Those that can feed nobody more are left out first, but for some, the fewer the later they began; and of the
+    /// others the deepest. What is below one that is left out counts as following its parent over it, and so remains below all that feed it.
     /// </summary>
     private static List<InFlightNode> Sample(List<InFlightNode> nodes, int mostFollowers)
     {
+        if (nodes.Count <= MostNodes)
+        {
+            return nodes;
+        }
+
+        var depths = FromRoots(FollowersIn(nodes)).ToDictionary(found => found.Node, found => found.Depth);
+        var below = nodes.Where(node => depths.GetValueOrDefault(node.Node) > 0).ToList();
+        var full = below.Where(IsFull).OrderBy(node => node.Order).ToList();
+        var others = new Queue<InFlightNode>(below.Except(full).OrderByDescending(node => depths[node.Node]));
         while (nodes.Count > MostNodes)
         {
-            var left = FromRoots(FollowersIn(nodes))
-                .Where(found => found.Depth > 0)
-                .Select(found => (Node: nodes.First(node => node.Node == found.Node), found.Depth))
-                .OrderByDescending(found => found.Depth >= MostDepth || found.Node.Followers >= TimesWhenDeep * mostFollowers)
-                .ThenByDescending(found => found.Depth)
-                .Select(found => found.Node)
-                .FirstOrDefault(nodes[0]);
+            var left = full.Count > MostFull || (others.Count == 0 && full.Count > 0) ? TakeClosest(full)
+                : others.TryDequeue(out var deepest) ? deepest
+                : nodes[0];
             LeaveOut(nodes, left.Node);
         }
 
         return nodes;
+
+        bool IsFull(InFlightNode node) => node.IsSlow || depths[node.Node] >= MostDepth || node.Followers >= TimesWhenMany * mostFollowers;
+    }
+
+    /// <summary>Takes out the node that has another nearest before it, where what is early counts as farther apart.</summary>
+    private static InFlightNode TakeClosest(List<InFlightNode> inOrder)
+    {
+        var closest = Enumerable.Range(1, inOrder.Count - 1).DefaultIfEmpty(0).MinBy(i => Place(i) - Place(Math.Max(0, i - 1)));
+        var taken = inOrder[closest];
+        inOrder.RemoveAt(closest);
+        return taken;
+
+        double Place(int i) => Math.Sqrt(inOrder[i].Order - inOrder[0].Order);
     }
 
     private static void LeaveOut(List<InFlightNode> nodes, NodeName name)
@@ -275,7 +334,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
 
         public int AllFollowers => Node.Followers + Elsewhere.Followers;
 
-        /// <summary>Whether it sends less often than it receives.</summary>
-        public bool HasShareLeft => AllFollowers < 1 + Elsewhere.Digests;
+        /// <summary>Whether it sends less than so many times what it receives.</summary>
+        public bool HasShareLeft(int times) => AllFollowers < times * (1 + Elsewhere.Digests);
     }
 }

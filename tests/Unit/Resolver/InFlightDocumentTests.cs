@@ -175,6 +175,113 @@ public class InFlightDocumentTests
     }
 
     [Fact]
+    public void More_than_a_chain_holds_make_a_flat_tree_in_which_each_feeds_two()
+    {
+        var (document, random) = (InFlightDocument.Empty, new Random(1));
+        var depths = new List<int>();
+        var identities = Enumerable.Range(0, 1000).Select(Name).ToDictionary(name => name, Identity);
+        foreach (var name in identities.Keys)
+        {
+            (document, var answer) = document.Follow(Question(name), identities, Nothing, 1, Now, random);
+            depths.Add(answer.Depth);
+        }
+
+        Assert.Equal(Enumerable.Range(0, InFlightDocument.MostDepth + 1), depths.Take(InFlightDocument.MostDepth + 1));
+        Assert.InRange(depths.Skip(InFlightDocument.MostDepth + 1).Max(), 1, 12);
+    }
+
+    [Fact]
+    public void Replicas_that_place_many_without_one_another_take_few_places_of_those_that_both_know()
+    {
+        var (document, random) = (InFlightDocument.Empty, new Random(1));
+        var identities = Enumerable.Range(0, 300).Select(Name).ToDictionary(name => name, Identity);
+        foreach (var name in identities.Keys.Take(50))
+        {
+            (document, _) = document.Follow(Question(name), identities, Nothing, 1, Now, random);
+        }
+
+        var shared = document.Nodes.Select(node => node.Node).ToHashSet();
+        var parents = new List<NodeName>();
+        foreach (var name in identities.Keys.Skip(50))
+        {
+            (document, var answer) = document.Follow(Question(name), identities, Nothing, 1, Now, random, shared);
+            parents.Add(answer.Parent!.Name);
+        }
+
+        Assert.Single(parents, shared.Contains);
+        Assert.InRange(parents.CountBy(parent => parent).Max(parent => parent.Value), 1, 2);
+    }
+
+    [Fact]
+    public void Of_thousands_those_that_ask_again_are_not_all_told_the_same_few()
+    {
+        var (document, random) = (InFlightDocument.Empty, new Random(1));
+        var told = new Dictionary<NodeName, FollowAnswer>();
+        var identities = Enumerable.Range(0, 1000).Select(Name).ToDictionary(name => name, Identity);
+        foreach (var name in identities.Keys)
+        {
+            (document, told[name]) = document.Follow(Question(name), identities, Nothing, 1, Now, random);
+        }
+
+        var parents = new List<NodeName>();
+        foreach (var (name, before) in told.Where((_, i) => i % 20 == 19))
+        {
+            var question = Question(name) with { Declined = [before.Parent!.Name], Order = before.Order };
+            (document, var answer) = document.Follow(question, identities, Nothing, 1, Now + InFlightDocument.RepeatsFor, random);
+            parents.Add(answer.Parent!.Name);
+        }
+
+        Assert.InRange(parents.CountBy(parent => parent).Max(parent => parent.Value), 1, 5);
+    }
+
+    [Fact]
+    public void Who_has_left_a_slow_node_says_so_and_nobody_else_is_told_to_follow_that_one()
+    {
+        var document = Document((0, null), (1, 0), (2, 1));
+
+        var (after, _) = document.Follow(Question(Name(2)) with { Slow = Name(1), OnlyTells = true }, All, Nothing, 1, Now, new Random(1));
+        var (_, late) = after.Follow(Question(Name(3)), All, Nothing, 1, Now, new Random(1));
+
+        Assert.Equal(
+            [(Name(0), null, 2, false), (Name(1), Name(0), 0, true), (Name(2), Name(0), 0, false)],
+            after.Nodes.Select(node => (node.Node, node.Parent, node.Followers, node.IsSlow)));
+        Assert.Equal(Name(2), late.Parent?.Name);
+    }
+
+    [Fact]
+    public void Who_has_left_a_slow_lead_does_not_lead_itself()
+    {
+        var document = Document((0, null), (1, 0));
+
+        var (after, _) = document.Follow(Question(Name(1)) with { Slow = Name(0), OnlyTells = true }, All, Nothing, 1, Now, new Random(1));
+
+        Assert.Equal([(Name(0), null, true), (Name(1), Name(0), false)], after.Nodes.Select(node => (node.Node, node.Parent, node.IsSlow)));
+    }
+
+    [Fact]
+    public void A_slow_node_that_asks_again_is_still_slow()
+    {
+        var (document, _) = Document((0, null), (1, 0), (2, 1)).Follow(Question(Name(2)) with { Slow = Name(1), OnlyTells = true }, All, Nothing, 1, Now, new Random(1));
+
+        var (after, _) = document.Follow(Question(Name(1), [Name(0)]), All, Nothing, 1, Now + InFlightDocument.RepeatsFor, new Random(1));
+
+        Assert.True(after.Nodes.Single(node => node.Node == Name(1)).IsSlow);
+    }
+
+    [Fact]
+    public void What_one_replica_knows_as_slow_the_others_learn()
+    {
+        var before = Document((0, null), (1, 0), (2, 1));
+        var (after, _) = before.Follow(Question(Name(2)) with { Slow = Name(1), OnlyTells = true }, All, Nothing, 1, Now.AddSeconds(1), new Random(1));
+
+        var both = before.With(before, after, 1);
+
+        Assert.Equal(
+            [(Name(0), null, 2, false), (Name(1), Name(0), 0, true), (Name(2), Name(0), 0, false)],
+            both.Nodes.Select(node => (node.Node, node.Parent, node.Followers, node.IsSlow)));
+    }
+
+    [Fact]
     public void Of_thousands_the_first_ones_that_ask_again_are_not_placed_below_themselves()
     {
         var (document, random) = (InFlightDocument.Empty, new Random(1));
