@@ -19,7 +19,8 @@ public sealed record ResolveRequest(NodeName Node, Location Location, IReadOnlyL
 /// <summary>What a resolver must know of content that a node is about to fetch to say whom the node follows.</summary>
 /// <param name="IsLarge">Whether it is so large that nodes follow one another also where some of the zone hold it.</param>
 /// <param name="Order">As in <see cref="FollowRequest"/>.</param>
-public sealed record Fetching(bool IsLarge, long? Order = null);
+/// <param name="IsSlow">Whether the node's own link is slow.</param>
+public sealed record Fetching(bool IsLarge, long? Order = null, bool IsSlow = false);
 
 /// <summary>A resolver's answer.</summary>
 /// <param name="Keys">One answer for each key, in the order of the question.</param>

@@ -62,7 +62,7 @@ internal sealed class Node : IDisposable
         var zones = Options.Create(new ZoneOptions());
         var referrals = new Referrals(resolver, peers, health, options, self, time, _log.CreateLogger<Referrals>());
         _transfers = Own(new PeerTransfers(hedged, following, referrals, ingests, peers, Fastest, health, options, metrics, time, _log));
-        _planner = new PullPlanner(loads, health, new UpstreamDecisions(_routes, zones), swarm.Manifests, zones, options, self);
+        _planner = new PullPlanner(loads, health, new UpstreamDecisions(_routes, zones), swarm.Manifests, Fastest, zones, options, self);
         if (plan.IsHolder)
         {
             (StartedAt, FinishedAt, _delivered) = (TimeSpan.Zero, TimeSpan.Zero, swarm.Plan.Bytes);

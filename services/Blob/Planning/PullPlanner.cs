@@ -14,6 +14,7 @@ internal sealed class PullPlanner(
     PeerHealth health,
     UpstreamDecisions decisions,
     ManifestMemory manifests,
+    FastestRate fastest,
     IOptions<ZoneOptions> zones,
     IOptions<BlobOptions> options,
     IOptions<NodeOptions> node)
@@ -29,7 +30,7 @@ internal sealed class PullPlanner(
     /// <param name="question">What is planned.</param>
     /// <param name="order">This node's place among those that fetch the content, as it was told before; null when it was not.</param>
     public Fetching? FetchingOf(PullQuestion question, long? order) =>
-        MayFollow(question) ? new Fetching(IsLarge(manifests.Recall(question.Digest)?.Bytes), order) : null;
+        MayFollow(question) ? new Fetching(IsLarge(manifests.Recall(question.Digest)?.Bytes), order, fastest.IsSlow) : null;
 
     /// <summary>The way of a pull, by what is known.</summary>
     public PullPlan Plan(PullQuestion question, PullKnowledge known)

@@ -57,7 +57,7 @@ internal sealed class ResolveEndpoint(
         var started = Time.GetTimestamp();
         try
         {
-            var asked = new FollowRequest(question.Node, question.Location, key.Key.Digest!.Value, [], near, Order: fetching.Order);
+            var asked = new FollowRequest(question.Node, question.Location, key.Key.Digest!.Value, [], near, Slow: fetching.IsSlow ? question.Node : null, Order: fetching.Order);
             var answer = await inFlight.FollowAsync(asked, cancellation).WaitAsync(FollowBudget, Time, cancellation);
             metrics.Followed(Time.GetElapsedTime(started), answer.Parent is null ? "lead" : "follow");
             return answer;

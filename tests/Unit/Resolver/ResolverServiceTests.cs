@@ -402,6 +402,21 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         Assert.Equal([far, far], first.Keys.Concat(second.Keys).SelectMany(key => key.Holders).Select(holder => holder.Node));
     }
 
+    [Fact]
+    public async Task One_that_says_that_its_link_is_slow_is_followed_by_nobody_while_there_is_another()
+    {
+        var first = Node with { Name = NodeName.Parse("node-a"), Location = Location.Parse("eu/a") };
+        foreach (var node in new[] { first, first with { Name = NodeName.Parse("node-b") } })
+        {
+            await DeliverAsync("/v1/events/eu/a", Snapshot() with { Node = node });
+        }
+
+        AssertTold(0, null, (await FetchAsync("node-a", isLarge: true)).Follow);
+        AssertTold(1, first, (await FetchAsync("node-b", isLarge: true, isSlow: true)).Follow);
+
+        AssertTold(1, first, (await FetchAsync("node-c", isLarge: true)).Follow);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -588,8 +603,8 @@ public sealed class ResolverServiceTests : IAsyncLifetime, IDisposable
         return (await response.Content.ReadFromJsonAsync<JsonElement>()).GetProperty("status").GetString()!;
     }
 
-    private Task<ResolveAnswer> FetchAsync(string node, bool isLarge) =>
-        ResolveAsync(Question(Layer) with { Node = NodeName.Parse(node), Fetching = new Fetching(isLarge) });
+    private Task<ResolveAnswer> FetchAsync(string node, bool isLarge, bool isSlow = false) =>
+        ResolveAsync(Question(Layer) with { Node = NodeName.Parse(node), Fetching = new Fetching(isLarge, IsSlow: isSlow) });
 
     private Task<ResolveAnswer> ResolveAsync(params ContentKey[] keys) => ResolveAsync(Question(keys));
 
