@@ -21,7 +21,10 @@ internal static class ControlPlane
     private const int FollowQuestions = 100;
 
     /// <summary>What a miss may take, as a multiple of one question to the resolver through the sidecars.</summary>
-    private const double MostOfOneQuestion = 1.5;
+    private const double MostForMiss = 1.5;
+
+    /// <summary>The same where it is decided whom the node follows, which is written to the store: less than two questions.</summary>
+    private const double MostForMissOfDownload = 2;
 
     /// <summary>How long one who asks again and again waits in between.</summary>
     private static readonly TimeSpan AskInterval = TimeSpan.FromMilliseconds(2);
@@ -53,8 +56,8 @@ internal static class ControlPlane
             new Figure("layer committed until served to one who asked a moment too early", Delay(served), "median ≤ 150 ms", served.Median() <= 150),
             Resolve("resolve of one key through the sidecars, hit", hits),
             Resolve("resolve of one key through the sidecars, miss", misses),
-            Miss("GET of what nobody holds, through blob", missed, asked),
-            Miss("the same for a containerd that downloads it, which might follow", missedDownload, askedBeside),
+            Miss("GET of what nobody holds, through blob", missed, asked, MostForMiss),
+            Miss("the same for a containerd that downloads it, which might follow", missedDownload, askedBeside, MostForMissOfDownload),
             new Figure($"start of discovery until {SnapshotKeys} keys are resolvable, Redis", $"{snapshot:0.0} s", "≤ 3 s", snapshot <= 3),
         ];
     }
@@ -67,14 +70,14 @@ internal static class ControlPlane
         "median ≤ 5 ms, p99 ≤ 20 ms",
         times.Median() <= 5 && times.Percentile(99) <= 20);
 
-    private static Figure Miss(string name, List<double> times, List<double> questions)
+    private static Figure Miss(string name, List<double> times, List<double> questions, double most)
     {
         var ratio = times.Median() / questions.Median();
         return new Figure(
             name,
             $"{ratio:0.00} × one question (median {times.Median():0.0} of {questions.Median():0.0} ms, p99 {times.Percentile(99):0.0} ms)",
-            $"≤ {MostOfOneQuestion:0.0} ×",
-            ratio <= MostOfOneQuestion);
+            $"≤ {most:0.0} ×",
+            ratio <= most);
     }
 
     /// <summary>For each layer of a pull, milliseconds from its commit, which containerd writes down as the file's time, until it is resolvable.</summary>
@@ -141,7 +144,9 @@ internal static class ControlPlane
     {
         using var http = new HttpClient();
         var (questions, gets) = (new List<double>(), new List<double>());
-        for (var i = -WarmUp; i < count; i++)
+
+        // As many to begin with, since a blob that has just started runs code that is still to be compiled well.
+        for (var i = -count; i < count; i++)
         {
             var digest = Digest.OfSha256(Guid.NewGuid().ToByteArray());
             var ingest = Path.Combine(asker.Containerd.ContentPath, "ingest", digest.Hex);

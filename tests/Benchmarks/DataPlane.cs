@@ -41,7 +41,7 @@ internal static class DataPlane
     private static async Task<IReadOnlyList<Figure>> AgainstNginxAsync(
         string name, Source ours, int connections, double target, double? mostCpu, params Source[] theirs)
     {
-        var measured = new[] { ours }.Concat(theirs).ToDictionary(source => source, _ => new List<(double Throughput, double Cpu)>());
+        var measured = new[] { ours }.Concat(theirs).ToDictionary(source => source, _ => new List<(double Throughput, double Cpu, double Client)>());
         for (var round = 0; round <= Rounds; round++)
         {
             foreach (var (source, runs) in measured)
@@ -61,7 +61,7 @@ internal static class DataPlane
             new Figure(name, $"{our / their:0.00} ({our / 1e9:0.00} of {their / 1e9:0.00} GB/s)", $"≥ {target:0.00} of nginx", our / their >= target),
             new Figure(
                 "  CPU of servers and client",
-                $"{Cpu(ours):0.00} s/GiB (nginx {Cpu(best):0.00})",
+                $"{Cpu(ours):0.00} s/GiB, servers {Cpu(ours) - Client(ours):0.00} (nginx {Cpu(best):0.00}, {Cpu(best) - Client(best):0.00})",
                 mostCpu is { } most ? $"≤ {most:0.0} s/GiB" : "stated",
                 mostCpu is null ? null : Cpu(ours) <= mostCpu),
         ];
@@ -69,14 +69,19 @@ internal static class DataPlane
         double Throughput(Source source) => measured[source].Select(run => run.Throughput).Median();
 
         double Cpu(Source source) => measured[source].Select(run => run.Cpu).Median();
+
+        double Client(Source source) => measured[source].Select(run => run.Client).Median();
     }
 
-    /// <summary>Bytes per second, and seconds of CPU per GiB.</summary>
-    private static async Task<(double Throughput, double Cpu)> RunAsync(Source source, int connections)
+    /// <summary>Bytes per second, and seconds of CPU per GiB, in all and of the client.</summary>
+    private static async Task<(double Throughput, double Cpu, double Client)> RunAsync(Source source, int connections)
     {
-        var before = source.CpuTime();
+        var (servers, client) = (source.CpuTime(), Environment.CpuUsage.TotalTime);
         var throughput = await Download.ThroughputAsync(source.Uri, connections);
-        return (throughput, (source.CpuTime() - before).TotalSeconds / connections * GiB / FileSize);
+        (servers, client) = (source.CpuTime() - servers, Environment.CpuUsage.TotalTime - client);
+        return (throughput, PerGiB(servers + client), PerGiB(client));
+
+        double PerGiB(TimeSpan cpu) => cpu.TotalSeconds / connections * GiB / FileSize;
     }
 
     /// <summary>What is downloaded.</summary>
@@ -84,8 +89,8 @@ internal static class DataPlane
     /// <param name="Servers">The processes that it comes through.</param>
     private sealed record Source(Uri Uri, IReadOnlyList<int> Servers)
     {
-        /// <summary>What they and this client have used so far.</summary>
-        public TimeSpan CpuTime() => Environment.CpuUsage.TotalTime + Servers.Aggregate(TimeSpan.Zero, (sum, server) =>
+        /// <summary>What they have used so far.</summary>
+        public TimeSpan CpuTime() => Servers.Aggregate(TimeSpan.Zero, (sum, server) =>
         {
             using var process = Process.GetProcessById(server);
             return sum + process.TotalProcessorTime;

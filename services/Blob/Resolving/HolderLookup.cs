@@ -17,8 +17,8 @@ internal sealed class HolderLookup(ResolverClient resolver, TimeProvider time, I
     /// <summary>A tag may move.</summary>
     private static readonly TimeSpan TagsLive = TimeSpan.FromSeconds(1);
 
-    /// <summary>A miss may end any moment; by this, who asks without pause asks ten times a second.</summary>
-    private static readonly TimeSpan MissesLive = TimeSpan.FromMilliseconds(100);
+    /// <summary>A miss may end any moment; by this, who asks without pause asks twenty times a second.</summary>
+    private static readonly TimeSpan MissesLive = TimeSpan.FromMilliseconds(50);
 
     /// <summary>How long holders are used while no resolver answers. One that no longer has the content costs a question to it.</summary>
     private static readonly TimeSpan HoldersServe = TimeSpan.FromMinutes(5);

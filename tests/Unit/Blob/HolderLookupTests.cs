@@ -37,11 +37,11 @@ public sealed class HolderLookupTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task A_miss_is_asked_anew_after_a_tenth_of_a_second()
+    public async Task A_miss_is_asked_anew_after_a_twentieth_of_a_second()
     {
         Assert.Empty((await FindAsync(Layer))!.Holders);
         _resolver.Holds(Layer, Holder);
-        _time.Advance(TimeSpan.FromMilliseconds(99));
+        _time.Advance(TimeSpan.FromMilliseconds(49));
         Assert.Empty((await FindAsync(Layer))!.Holders);
         Assert.Single(_resolver.Questions);
 
