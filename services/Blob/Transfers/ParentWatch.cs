@@ -197,8 +197,10 @@ internal sealed class ParentWatch(
         {
             if (ancestor.Bytes - received > LeastAheadBytes)
             {
+                // What a complete node could give may not be known. The one behind it is what holds this node up when that cannot give much more.
+                var isBehindSlow = isSlow && ancestors[i - 1].Fastest < slow;
                 var isFaster = ancestor.IsComplete
-                    ? (isSlow || ancestor.Fastest >= much) && ancestors[i - 1].Fastest < much
+                    ? isBehindSlow || ((isSlow || ancestor.Fastest >= much) && ancestors[i - 1].Fastest < much)
                     : ancestor.Rate >= much;
                 if (!isFaster)
                 {
@@ -213,7 +215,7 @@ internal sealed class ParentWatch(
 
                 if (!refused.Contains(ancestor.Node.Name))
                 {
-                    return new Departure(ancestor.Node, i, IsSlow: ancestors[i - 1].Fastest < slow);
+                    return new Departure(ancestor.Node, i, IsSlow: isBehindSlow);
                 }
 
                 isRefused = true;
