@@ -25,8 +25,8 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     public const int MostNodes = 128;
 
     /// <summary>
-    /// How many nodes follow one another before others are told to follow two at once. In a chain each link carries the content once, and all have it almost
-    /// at once; but each node more adds to the time that a byte takes, and to those that a break concerns.
+    /// How many nodes follow one another before each feeds two, and how deep a node may be at all. In a chain each link carries the content once, and all have
+    /// it almost at once; but each node more adds to the time that a byte takes, and to those that a break concerns.
     /// </summary>
     public const int MostDepth = 32;
 
@@ -35,14 +35,14 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
 
     /// <summary>
     /// How many times as many nodes follow one when more than <see cref="MostDepth"/> are in flight. One of them has to feed two then, which halves the rate of
-    /// all behind it; so others that do so as well cost nothing, and keep the tree flat: fewer nodes are behind each one that is slow or gone.
+    /// all behind it. When others do so as well it costs nothing more, and keeps the tree flat: fewer nodes are behind each one that is slow or gone.
     /// </summary>
     private const int TimesWhenMany = 2;
 
-    /// <summary>Of so many nodes that can feed nobody more the document knows some: those that ask again may have nobody else before them.</summary>
+    /// <summary>The most nodes of a document that can feed nobody more. One that asks again may have no others before it.</summary>
     private const int MostFull = MostNodes / 4;
 
-    /// <summary>So much deeper than the best place may another be that is taken instead, where replicas might take the best at the same time.</summary>
+    /// <summary>Places whose depths differ by less count as equal where several replicas might take the best one at the same time.</summary>
     private const int DepthOfChoice = 8;
 
     /// <summary>Content that nobody fetches.</summary>
@@ -102,7 +102,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     /// <param name="question">The question.</param>
     /// <param name="alive">Those of the nodes that are alive.</param>
     /// <param name="elsewhere">What a node has to do with other content.</param>
-    /// <param name="mostFollowers">The most nodes that follow the same one, as long as none is deeper for that than <see cref="MostDepth"/>.</param>
+    /// <param name="mostFollowers">The most nodes that follow the same one while no more than <see cref="MostDepth"/> are in flight.</param>
     /// <param name="now">The time.</param>
     /// <param name="random">Decides between equals.</param>
     /// <param name="shared">Nodes that other replicas may give followers now without this one's knowledge; null for none.</param>
