@@ -31,7 +31,7 @@ public sealed class ResolverOptions : IValidatedOptions
     public int MaxHoldersPerKey { get; set; } = 64;
 
     /// <summary>
-    /// The most nodes that are told to follow the same one while it fetches some content; twice as many when more than 32 would follow one another.
+    /// The most nodes that are told to follow the same one while it fetches some content; twice as many when more than 32 nodes fetch it.
     /// </summary>
     public int MaxFollowers { get; set; } = 1;
 

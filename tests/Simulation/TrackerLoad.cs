@@ -16,6 +16,9 @@ internal static class TrackerLoad
     /// <summary>Each node asks for each layer, and then this part of them asks once more, as those do whose parent has gone.</summary>
     private const int OneInThatAsksAgain = 10;
 
+    /// <summary>Until then the runtime is still compiling.</summary>
+    private const int WarmUpLayers = 10;
+
     /// <summary>Asks for as many layers.</summary>
     /// <returns>How many questions were answered, how much time of a processor that took, and how many documents were written.</returns>
     public static async Task<(int Questions, TimeSpan Cpu, int Writes)> MeasureAsync(int nodes, int layers)
@@ -35,11 +38,10 @@ internal static class TrackerLoad
                 .ToWrite(StoreKeys.Lease(node.Location, name), StoreJson.Default.Lease, null, TimeSpan.FromDays(1)));
         }
 
-        // The first layer warms up.
         var (questions, began) = (0, TimeSpan.Zero);
-        for (var layer = 0; layer <= layers; layer++)
+        for (var layer = 0; layer < WarmUpLayers + layers; layer++)
         {
-            if (layer == 1)
+            if (layer == WarmUpLayers)
             {
                 (questions, began) = (0, Environment.CpuUsage.TotalTime);
             }

@@ -63,8 +63,9 @@ internal sealed class ParentWatch(
     /// <summary>One that has declined is not asked again for so long.</summary>
     private static readonly TimeSpan BusyFor = TimeSpan.FromSeconds(3);
 
-    /// <summary>While all is well, looks become rarer.</summary>
+    /// <summary>While all is well, looks become rarer; less so while far less comes than nodes before this one could give, as when one of them looks for a source.</summary>
     private static readonly TimeSpan FirstInterval = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan HeldUpInterval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestInterval = TimeSpan.FromSeconds(4);
 
     /// <summary>To begin with another source is not worth while for less, and a second copy in the zone is not for less than the latter.</summary>
@@ -105,7 +106,7 @@ internal sealed class ParentWatch(
             var now = received();
             var left = total - now;
             Departure? departure = null;
-            var isUnknown = false;
+            var (isUnknown, longest) = (false, LongestInterval);
             if (RateOf(rates, node.Name, now) is not { } rate)
             {
                 continue;
@@ -129,6 +130,7 @@ internal sealed class ParentWatch(
 
                 isUnknown = ancestors.Any(ancestor => ancestor.Rate is null);
                 var known = ancestors.Select(ancestor => (double?)ancestor.Fastest).Append(lately).Max();
+                longest = MuchFaster * rate < known ? HeldUpInterval : LongestInterval;
                 departure = Judge(ancestors, now, rate, slow: SlowPart * known ?? SlowBytesPerSecond, isLeadSlow, mayAsk: asked < MostAsked, time.GetElapsedTime(began) < BusyFor ? unwilling : refused);
                 behind = ancestors is [var before, ..] && IsLittle(before, now) ? behind + 1 : 0;
                 if (behind == LooksForParent && !fastest.IsSlow)
@@ -139,7 +141,7 @@ internal sealed class ParentWatch(
             }
 
             (wanted, looks) = departure == wanted ? (wanted, looks + 1) : (departure, 1);
-            interval = departure is not null || isUnknown ? FirstInterval : 2 * interval < LongestInterval ? 2 * interval : LongestInterval;
+            interval = departure is not null || isUnknown ? FirstInterval : 2 * interval < longest ? 2 * interval : longest;
             if (departure is { IsCircle: true } || (departure is not null && looks >= LooksFor(departure)))
             {
                 return departure;
@@ -195,8 +197,10 @@ internal sealed class ParentWatch(
         {
             if (ancestor.Bytes - received > LeastAheadBytes)
             {
+                // What a complete node could give may not be known. The one behind it is what holds this node up when that cannot give much more.
+                var isBehindSlow = isSlow && ancestors[i - 1].Fastest < slow;
                 var isFaster = ancestor.IsComplete
-                    ? (isSlow || ancestor.Fastest >= much) && ancestors[i - 1].Fastest < much
+                    ? isBehindSlow || ((isSlow || ancestor.Fastest >= much) && ancestors[i - 1].Fastest < much)
                     : ancestor.Rate >= much;
                 if (!isFaster)
                 {
@@ -211,7 +215,7 @@ internal sealed class ParentWatch(
 
                 if (!refused.Contains(ancestor.Node.Name))
                 {
-                    return new Departure(ancestor.Node, i, IsSlow: ancestors[i - 1].Fastest < slow);
+                    return new Departure(ancestor.Node, i, IsSlow: isBehindSlow);
                 }
 
                 isRefused = true;

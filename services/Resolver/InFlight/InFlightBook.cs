@@ -75,7 +75,7 @@ internal sealed class InFlightBook
     {
         if (_memory.Recall(digest) is { } known && known.Document.Nodes.Count > MostNodesInStep && _time.GetElapsedTime(known.StoredAt) < AloneFor)
         {
-            var after = await DecideAsync(digest, known.Document, questions, known.Stored.Nodes.Select(node => node.Node).ToHashSet(), cancellation);
+            var after = await DecideAsync(digest, known.Document, questions, known.Shared, cancellation);
             if (questions.All(asked => asked.IsForOneReplica(known.Document)))
             {
                 _memory.Remember(digest, known with { Document = after });
@@ -106,7 +106,7 @@ internal sealed class InFlightBook
         Digest digest, InFlightDocument document, IReadOnlyList<Asked> questions, IReadOnlySet<NodeName>? shared, CancellationToken cancellation)
     {
         var named = questions.SelectMany(asked => (asked.Question.Holders ?? []).Append(asked.Question.Node));
-        var alive = await AliveAsync(document.Nodes.Select(node => node.Node).Concat(named).Distinct(), cancellation);
+        var alive = await AliveAsync([.. document.Nodes.Select(node => node.Node), .. named], cancellation);
         return Decide(document, questions, alive, _memory.Elsewhere(digest), shared);
     }
 
@@ -126,11 +126,19 @@ internal sealed class InFlightBook
         return document;
     }
 
-    private async Task<IReadOnlyDictionary<NodeName, NodeIdentity>> AliveAsync(IEnumerable<NodeName> nodes, CancellationToken cancellation)
+    private async Task<IReadOnlyDictionary<NodeName, NodeIdentity>> AliveAsync(IReadOnlyList<NodeName> nodes, CancellationToken cancellation)
     {
-        var known = await _leases.RecallAsync(nodes.Select(node => new LeaseHolder(_options.Location, node)), cancellation);
+        var known = _memory.RecallLeases(nodes);
+        if (known.Count < nodes.Count)
+        {
+            var others = nodes.Where(node => !known.ContainsKey(node)).Select(node => new LeaseHolder(_options.Location, node));
+            var found = await _leases.RecallAsync(others, cancellation);
+            _memory.Remember(found.Values);
+            found.ToList().ForEach(lease => known[lease.Key.Name] = lease.Value);
+        }
+
         var now = _time.GetUtcNow();
-        return known.Where(lease => lease.Value.IsAlive(now)).ToDictionary(lease => lease.Key.Name, lease => lease.Value.Node);
+        return known.Where(lease => lease.Value.IsAlive(now)).ToDictionary(lease => lease.Key, lease => lease.Value.Node);
     }
 
     private sealed class Asked(FollowRequest question)

@@ -25,8 +25,8 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     public const int MostNodes = 128;
 
     /// <summary>
-    /// How many nodes follow one another before others are told to follow two at once. In a chain each link carries the content once, and all have it almost
-    /// at once; but each node more adds to the time that a byte takes, and to those that a break concerns.
+    /// How many nodes follow one another before each feeds two, and how deep a node may be at all. In a chain each link carries the content once, and all have
+    /// it almost at once; but each node more adds to the time that a byte takes, and to those that a break concerns.
     /// </summary>
     public const int MostDepth = 32;
 
@@ -35,14 +35,14 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
 
     /// <summary>
     /// How many times as many nodes follow one when more than <see cref="MostDepth"/> are in flight. One of them has to feed two then, which halves the rate of
-    /// all behind it; so others that do so as well cost nothing, and keep the tree flat: fewer nodes are behind each one that is slow or gone.
+    /// all behind it. When others do so as well it costs nothing more, and keeps the tree flat: fewer nodes are behind each one that is slow or gone.
     /// </summary>
     private const int TimesWhenMany = 2;
 
-    /// <summary>Of so many nodes that can feed nobody more the document knows some: those that ask again may have nobody else before them.</summary>
+    /// <summary>The most nodes of a document that can feed nobody more. One that asks again may have no others before it.</summary>
     private const int MostFull = MostNodes / 4;
 
-    /// <summary>So much deeper than the best place may another be that is taken instead, where replicas might take the best at the same time.</summary>
+    /// <summary>Places whose depths differ by less count as equal where several replicas might take the best one at the same time.</summary>
     private const int DepthOfChoice = 8;
 
     /// <summary>Content that nobody fetches.</summary>
@@ -71,7 +71,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
             LeaveOut(merged, left.Node);
         }
 
-        return new InFlightDocument(Sample(merged, mostFollowers));
+        return new InFlightDocument(Sample(merged, FromRoots(FollowersIn(merged)).ToDictionary(found => found.Node, found => found.Depth), mostFollowers));
 
         // One that has asked again meanwhile is another entry.
         bool HasLeft(InFlightNode node) => known.TryGetValue(node.Node, out var earlier) && earlier.Since == node.Since && !theirs.ContainsKey(node.Node);
@@ -102,7 +102,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     /// <param name="question">The question.</param>
     /// <param name="alive">Those of the nodes that are alive.</param>
     /// <param name="elsewhere">What a node has to do with other content.</param>
-    /// <param name="mostFollowers">The most nodes that follow the same one, as long as none is deeper for that than <see cref="MostDepth"/>.</param>
+    /// <param name="mostFollowers">The most nodes that follow the same one while no more than <see cref="MostDepth"/> are in flight.</param>
     /// <param name="now">The time.</param>
     /// <param name="random">Decides between equals.</param>
     /// <param name="shared">Nodes that other replicas may give followers now without this one's knowledge; null for none.</param>
@@ -124,7 +124,8 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         var sources = SourcesOf(question, now);
         sources.Remove(question.Node, out var itself);
         var below = FollowersIn(sources.Values, question.Node);
-        var parents = FromRoots(below).Where(found => alive.ContainsKey(found.Node)).ToDictionary(found => found.Node, found => found.Depth);
+        var depths = FromRoots(below).ToDictionary(found => found.Node, found => found.Depth);
+        var parents = depths.Where(found => alive.ContainsKey(found.Key)).ToDictionary();
         var asked = Nodes.FirstOrDefault(node => node.Node == question.Node);
         var declined = (question.Declined ?? []).ToHashSet();
         if (asked is not null && now - asked.Since < RepeatsFor)
@@ -174,7 +175,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
             .Select(node => node.Node == parent?.Node.Node ? node.WithFollowers(1) : node)
             .Where(node => node is { IsComplete: false } or { Followers: > 0 });
         return (
-            new InFlightDocument(Sample([.. after, asker], mostFollowers)),
+            new InFlightDocument(Sample([.. after, asker], depths, mostFollowers)),
             new FollowAnswer(question.Digest, parent?.Depth + 1 ?? 0, parent is null ? null : alive[parent.Node.Node], order));
 
         // The least is the best.
@@ -262,26 +263,32 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     /// As many of the nodes as a document holds. Those that can feed nobody more are left out first, but for some, the fewer the later they began; and of the
     /// others the deepest. What is below one that is left out counts as following its parent over it, and so remains below all that feed it.
     /// </summary>
-    private static List<InFlightNode> Sample(List<InFlightNode> nodes, int mostFollowers)
+    /// <param name="nodes">The nodes, of which some are removed.</param>
+    /// <param name="depths">How deep each is; one whose depth is not known stays.</param>
+    /// <param name="mostFollowers">As in <see cref="Follow"/>.</param>
+    private static List<InFlightNode> Sample(List<InFlightNode> nodes, Dictionary<NodeName, int> depths, int mostFollowers)
     {
         if (nodes.Count <= MostNodes)
         {
             return nodes;
         }
 
-        var depths = FromRoots(FollowersIn(nodes)).ToDictionary(found => found.Node, found => found.Depth);
-        var below = nodes.Where(node => depths.GetValueOrDefault(node.Node) > 0).ToList();
-        var full = below.Where(IsFull).OrderBy(node => node.Order).ToList();
-        var others = new Queue<InFlightNode>(below.Except(full).OrderByDescending(node => depths[node.Node]));
+        var below = nodes.Where(node => depths.GetValueOrDefault(node.Node) > 0).ToLookup(IsFull);
+        var full = below[true].OrderBy(node => node.Order).ToList();
+        var others = below[false].ToList();
         while (nodes.Count > MostNodes)
         {
-            var left = full.Count > MostFull || (others.Count == 0 && full.Count > 0) ? TakeClosest(full)
-                : others.TryDequeue(out var deepest) ? deepest
-                : nodes[0];
-            LeaveOut(nodes, left.Node);
+            LeaveOut(nodes, (full.Count > MostFull || (others.Count == 0 && full.Count > 0) ? TakeClosest(full) : TakeDeepest()).Node);
         }
 
         return nodes;
+
+        InFlightNode TakeDeepest()
+        {
+            var deepest = others.MaxBy(node => depths[node.Node]) ?? nodes[0];
+            others.Remove(deepest);
+            return deepest;
+        }
 
         bool IsFull(InFlightNode node) => node.IsSlow || depths[node.Node] >= MostDepth || node.Followers >= TimesWhenMany * mostFollowers;
     }

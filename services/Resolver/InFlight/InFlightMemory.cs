@@ -1,4 +1,5 @@
 using SpegelDapr.Contracts;
+using SpegelDapr.Resolver.Leases;
 
 namespace SpegelDapr.Resolver.InFlight;
 
@@ -11,6 +12,8 @@ internal sealed class InFlightMemory(TimeProvider time)
     /// <summary>With the most nodes in each some MiB.</summary>
     private const int MostDocuments = 512;
 
+    private const int MostLeases = 10_000;
+
     /// <summary>Most content has arrived by then.</summary>
     private static readonly TimeSpan LoadsCountFor = TimeSpan.FromMinutes(1);
 
@@ -22,8 +25,47 @@ internal sealed class InFlightMemory(TimeProvider time)
     /// <summary>The one that has been remembered last comes last.</summary>
     private readonly OrderedDictionary<Digest, Remembered> _documents = [];
 
+    /// <summary>To ask for the leases of all nodes of a document takes longer than to decide.</summary>
+    private readonly Dictionary<NodeName, (Lease Lease, long AsOf)> _leases = [];
+
     private Dictionary<NodeName, InFlightLoad> _loads = [];
     private long? _loadsAsOf;
+
+    /// <summary>Those of the nodes whose leases were known a moment ago.</summary>
+    public Dictionary<NodeName, Lease> RecallLeases(IEnumerable<NodeName> nodes)
+    {
+        lock (_lock)
+        {
+            var known = new Dictionary<NodeName, Lease>();
+            foreach (var node in nodes)
+            {
+                if (_leases.TryGetValue(node, out var lease) && time.GetElapsedTime(lease.AsOf) < LoadsLive)
+                {
+                    known[node] = lease.Lease;
+                }
+            }
+
+            return known;
+        }
+    }
+
+    /// <summary>Remembers leases for a moment.</summary>
+    public void Remember(IEnumerable<Lease> leases)
+    {
+        lock (_lock)
+        {
+            if (_leases.Count > MostLeases)
+            {
+                _leases.Clear();
+            }
+
+            var now = time.GetTimestamp();
+            foreach (var lease in leases)
+            {
+                _leases[lease.Node.Name] = (lease, now);
+            }
+        }
+    }
 
     /// <summary>What is remembered of who fetches some content; null when nothing is.</summary>
     public Remembered? Recall(Digest digest)
@@ -80,7 +122,11 @@ internal sealed class InFlightMemory(TimeProvider time)
     /// <param name="Document">With all that it has decided.</param>
     /// <param name="Stored">As the store had it last.</param>
     /// <param name="StoredAt">When that was, as a timestamp.</param>
-    public sealed record Remembered(InFlightDocument Document, InFlightDocument Stored, long StoredAt);
+    public sealed record Remembered(InFlightDocument Document, InFlightDocument Stored, long StoredAt)
+    {
+        /// <summary>The nodes that the other replicas know as well.</summary>
+        public IReadOnlySet<NodeName> Shared { get; } = Stored.Nodes.Select(node => node.Node).ToHashSet();
+    }
 }
 
 /// <summary>What a node has to do.</summary>

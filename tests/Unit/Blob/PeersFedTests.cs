@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Blob.Http;
+using SpegelDapr.Blob.Peers;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Unit.Blob;
@@ -62,6 +63,33 @@ public sealed class PeersFedTests
         Send(10 * MiB, one, two);
         one.Sent(0, isBehind: false);
         Assert.NotNull(Begin(3));
+    }
+
+    [Fact]
+    public void One_more_begins_only_when_the_last_one_has_shown_what_it_leaves()
+    {
+        var (one, two) = (Begin(1)!, Begin(2)!);
+        Send(10 * MiB, one, two);
+        Send(2 * MiB, one, two);
+
+        Assert.NotNull(Begin(3));
+        Assert.Null(Begin(4));
+        Send(2 * MiB, one, two);
+        Assert.NotNull(Begin(4));
+    }
+
+    [Fact]
+    public void The_fastest_is_what_has_come_or_what_has_gone()
+    {
+        var came = new FastestRate(_time);
+        Assert.Null(_fed.FastestOf(came));
+
+        Send(10 * MiB, Begin(1)!);
+        var gone = _fed.FastestOf(came);
+        came.Saw(100 * MiB);
+
+        Assert.InRange(gone!.Value, MiB, 50 * MiB);
+        Assert.Equal(100 * MiB, _fed.FastestOf(came));
     }
 
     [Fact]

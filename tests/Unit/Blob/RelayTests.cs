@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using SpegelDapr.Contracts;
 
@@ -654,6 +655,101 @@ public sealed class RelayTests : BlobTests
 
         Assert.Contains($"Range: bytes={MiB}-", Assert.Single(ahead.Heads, head => head.StartsWith("GET ", StringComparison.Ordinal)), StringComparison.Ordinal);
         Assert.Single(Resolver.FollowQuestions);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Who_leaves_a_node_that_is_slow_by_its_own_account_says_so_and_asks_for_another_when_its_source_has_no_place(bool hasPlace)
+    {
+        var content = TestContent.Bytes(8 * MiB);
+        var ahead = Add(new ScriptedPeer(call =>
+            call.IsHead ? call.TellProgressAsync(content.Length, fastest: 100 * MiB) : hasPlace ? call.SendAsync(content) : DeclineAsync(call, "node-b")));
+        var other = Add(ScriptedPeer.Good(content));
+        var slow = Add(new ScriptedPeer(async call =>
+        {
+            if (call.IsHead)
+            {
+                await call.TellProgressAsync(MiB, "node-ahead", fastest: MiB);
+                return;
+            }
+
+            await call.SendAsync(content, upTo: MiB);
+            await call.StallAsync();
+        }));
+        Resolver.Knows(ahead.AsHolder("node-ahead").Node);
+        var node = await NodeAsync(settings: ("Blob:StallBudget", "00:10:00"));
+        var digest = new Download(node, content).Digest;
+        Resolver.Following = question => new FollowAnswer(digest, 1, (question.Slow is null ? slow.AsHolder("node-b") : other.AsHolder("node-c")).Node);
+
+        Assert.Equal(content, await node.Http.GetByteArrayAsync(Path(digest)));
+
+        await EventuallyAsync(() => Resolver.FollowQuestions.Count == 2);
+        var told = Resolver.FollowQuestions.Last();
+        Assert.Equal(("node-b", hasPlace, hasPlace ? 0 : 1), (told.Slow?.ToString(), told.OnlyTells, told.Declined?.Count ?? 0));
+        Assert.Equal(hasPlace ? 0 : 1, other.Calls);
+    }
+
+    [Fact]
+    public async Task A_node_to_which_little_comes_of_what_its_parent_has_tells_that_it_is_slow_and_says_so_for_the_next_layer()
+    {
+        var content = TestContent.Bytes(8 * MiB);
+        var hasTold = new TaskCompletionSource();
+        var parent = Add(new ScriptedPeer(async call =>
+        {
+            if (call.IsHead)
+            {
+                await call.TellProgressAsync(7 * MiB, fastest: 100 * MiB);
+                return;
+            }
+
+            await call.SendAsync(content, upTo: MiB);
+            for (var at = MiB; !hasTold.Task.IsCompleted && at < 2 * MiB; at += 10_000)
+            {
+                await call.SendMoreAsync(content.AsMemory(at, 10_000));
+                await Task.WhenAny(hasTold.Task, Task.Delay(100, call.Stopping));
+            }
+
+            await call.StallAsync();
+        }));
+        var node = await NodeAsync(settings: ("Blob:StallBudget", "00:10:00"));
+        var digest = new Download(node, content).Digest;
+        Resolver.Following = question =>
+        {
+            if (question.OnlyTells)
+            {
+                hasTold.TrySetResult();
+            }
+
+            return new FollowAnswer(question.Digest, 1, parent.AsHolder("node-b").Node, Order: 7);
+        };
+        using var response = await node.Http.GetAsync(Path(digest), HttpCompletionOption.ResponseHeadersRead);
+        _ = response.Content.ReadAsByteArrayAsync();
+        await hasTold.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        var next = new Download(node, TestContent.Bytes(8 * MiB + 1)).Digest;
+        using var another = await node.Http.GetAsync(Path(next), HttpCompletionOption.ResponseHeadersRead);
+
+        Assert.Equal([(null, false), ("node-a", true), ("node-a", false)], Resolver.FollowQuestions.Select(question => (question.Slow?.ToString(), question.OnlyTells)));
+        Assert.Equal(7, Resolver.FollowQuestions.ElementAt(1).Order);
+    }
+
+    [Theory]
+    [InlineData(5 * MiB, HttpStatusCode.PartialContent)]
+    [InlineData((5 * MiB) + 1, HttpStatusCode.ServiceUnavailable)]
+    public async Task A_node_that_is_behind_who_asks_declines(int first, HttpStatusCode status)
+    {
+        var parent = await NodeAsync("node-b");
+        var download = new Download(parent, TestContent.Bytes(8 * MiB)).GrowTo(MiB);
+        using var request = new HttpRequestMessage(HttpMethod.Get, Path(download.Digest));
+        request.Headers.Add(SpegelHeaders.Peer, "eu/a/node-z");
+        request.Headers.Add(SpegelHeaders.Follow, "1");
+        request.Headers.Add(SpegelHeaders.Refer, "1");
+        request.Headers.Range = new RangeHeaderValue(first, null);
+
+        using var response = await parent.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+
+        Assert.Equal(status, response.StatusCode);
+        Assert.Equal(status == HttpStatusCode.ServiceUnavailable, response.Headers.Contains(SpegelHeaders.Declined));
     }
 
     [Fact]

@@ -94,6 +94,29 @@ public sealed class InFlightTests : IDisposable
     }
 
     [Fact]
+    public async Task Of_many_nodes_that_one_is_slow_is_known_to_all_replicas_in_a_second_and_costs_no_write_of_its_own()
+    {
+        await LiveAsync(100);
+        for (var i = 0; i < 50; i++)
+        {
+            await AskAsync(i % 2 == 0 ? _one : _other, i);
+        }
+
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await AskAsync(_one, 50);
+        await AskAsync(_other, 51);
+        var writes = _store.Writes;
+        await _one.InFlight.FollowAsync(new FollowRequest(Name(10), ResolverReplica.Location, Layer, [], Slow: Name(10), OnlyTells: true), CancellationToken.None);
+
+        Assert.Equal(writes, _store.Writes);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await AskAsync(_one, 52);
+        await AskAsync(_other, 53);
+        var known = await _other.InFlight.FindAsync(ResolverReplica.Location, Layer, CancellationToken.None);
+        Assert.Equal(Name(10), Assert.Single(known, node => node.IsSlow).Node);
+    }
+
+    [Fact]
     public async Task A_node_that_has_failed_for_one_replica_is_not_brought_back_by_another()
     {
         await LiveAsync(200);
