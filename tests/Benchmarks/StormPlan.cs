@@ -32,14 +32,14 @@ internal sealed record StormPlan(
         var faults = new List<Fault>();
         for (var count = random.Next(1, MostFaults + 1); faults.Count < count;)
         {
-            var fault = DrawFault(random, nodes, layers);
-            var fits = fault.Kind switch
+            var kind = random.GetItems(Enum.GetValues<FaultKind>(), 1)[0];
+            var struck = kind switch
             {
-                FaultKind.CopyCorrupt => holders.Contains(fault.Node),
-                FaultKind.DiskFull => !holders.Contains(fault.Node),
-                _ => true,
+                FaultKind.CopyCorrupt => holders,
+                FaultKind.DiskFull => shuffled[holders.Length..],
+                _ => shuffled,
             };
-            if (fits && !faults.Exists(other => other.Kind == fault.Kind && (other.Node == fault.Node || fault.IsOfZone)))
+            if (struck.Length > 0 && DrawFault(random, kind, struck, layers) is var fault && !faults.Exists(other => other.Kind == kind && (other.Node == fault.Node || fault.IsOfZone)))
             {
                 faults.Add(fault);
             }
@@ -48,13 +48,12 @@ internal sealed record StormPlan(
         return new StormPlan(layers, holders, pulls, faults);
     }
 
-    private static Fault DrawFault(Random random, IReadOnlyList<Node> nodes, IReadOnlyList<long> layers)
-    {
-        var kinds = Enum.GetValues<FaultKind>();
-        var kind = kinds[random.Next(kinds.Length)];
-        var longest = kind == FaultKind.LinkCut ? LongestCut : LongestFault;
-        return new Fault(kind, nodes[random.Next(nodes.Count)], Seconds(random, LatestStart), Seconds(random, longest), random.NextInt64(2 * MiB, layers.Sum()));
-    }
+    private static Fault DrawFault(Random random, FaultKind kind, Node[] struck, IReadOnlyList<long> layers) => new(
+        kind,
+        struck[random.Next(struck.Length)],
+        Seconds(random, LatestStart),
+        Seconds(random, kind == FaultKind.LinkCut ? LongestCut : LongestFault),
+        random.NextInt64(2 * MiB, layers.Sum()));
 
     private static TimeSpan Seconds(Random random, double most) => TimeSpan.FromSeconds(random.NextDouble() * most);
 }
