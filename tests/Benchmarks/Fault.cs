@@ -55,8 +55,7 @@ internal sealed record Fault(FaultKind Kind, Node Node, TimeSpan At, TimeSpan Fo
     public override string ToString()
     {
         var where = IsOfZone ? Node.Identity.Location.Zone : Node.Identity.Name.ToString();
-        return Kind == FaultKind.CopyCorrupt
-            ? $"{where} {Name(Kind)}"
-            : string.Create(CultureInfo.InvariantCulture, $"{where} {Name(Kind)} at {At.TotalSeconds:0.0} s for {For.TotalSeconds:0.0} s");
+        return string.Create(CultureInfo.InvariantCulture, $"{where} {Name(Kind)} at {At.TotalSeconds:0.0} s")
+            + (Kind == FaultKind.CopyCorrupt ? "" : string.Create(CultureInfo.InvariantCulture, $" for {For.TotalSeconds:0.0} s"));
     }
 }

@@ -39,13 +39,8 @@ internal static class FaultStorm
                     await holder.IsOfferedAsync([.. image.Digests, image.Tag]);
                 }
 
-                foreach (var fault in plan.Faults.Where(fault => fault.Kind == FaultKind.CopyCorrupt))
-                {
-                    FaultyLab.Corrupt(image, fault);
-                }
-
                 clock.Restart();
-                var faults = Task.WhenAll(plan.Faults.Where(fault => fault.Kind != FaultKind.CopyCorrupt).Select(fault => CarryOutAsync(lab, fault, cancellation)));
+                var faults = Task.WhenAll(plan.Faults.Select(fault => CarryOutAsync(lab, fault, image, cancellation)));
                 foreach (var (node, gap) in plan.Pulls)
                 {
                     await Task.Delay(gap, cancellation);
@@ -90,10 +85,10 @@ internal static class FaultStorm
         return new FaultStormResult(plan, clock.Elapsed, failures, wrong, repeated);
     }
 
-    private static async Task CarryOutAsync(FaultyLab lab, Fault fault, CancellationToken cancellation)
+    private static async Task CarryOutAsync(FaultyLab lab, Fault fault, TestImage image, CancellationToken cancellation)
     {
         await Task.Delay(fault.At, cancellation);
-        await lab.StrikeAsync(fault);
+        await lab.StrikeAsync(fault, image);
         await Task.Delay(fault.For, cancellation);
         await lab.MendAsync(fault);
     }

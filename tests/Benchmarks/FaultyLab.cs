@@ -43,15 +43,8 @@ internal sealed class FaultyLab : IAsyncDisposable
     /// <summary>Deletes an image that is on no node any more.</summary>
     public void Remove(TestImage image) => _lab.Cluster.Registry.Remove(image);
 
-    /// <summary>Has a layer of a node that has an image be wrong.</summary>
-    public static void Corrupt(TestImage image, Fault fault)
-    {
-        var layer = image.Layers.ElementAt((int)(fault.Bytes % image.Layers.Count()));
-        Rot.FlipByte(fault.Node.Containerd.BlobPath(layer.Digest.ToString()), fault.Bytes % layer.Size);
-    }
-
-    /// <summary>Has it happen.</summary>
-    public Task StrikeAsync(Fault fault) => fault.Kind switch
+    /// <summary>Has a fault happen to a node that pulls this image, or has it.</summary>
+    public Task StrikeAsync(Fault fault, TestImage image) => fault.Kind switch
     {
         FaultKind.BlobKilled => fault.Node.Blob.KillAsync(),
         FaultKind.LinkCut => _lab.CutAsync(fault.Node),
@@ -59,7 +52,7 @@ internal sealed class FaultyLab : IAsyncDisposable
         FaultKind.LinkSlow => _lab.LimitAsync(fault.Node, LinkRate / SlowPart),
         FaultKind.DiskFull => _disks[fault.Node].FillAsync(fault.Bytes),
         FaultKind.ResolverKilled => ZoneOf(fault).Resolver.KillAsync(),
-        _ => Task.CompletedTask,
+        _ => CorruptAsync(fault, image),
     };
 
     /// <summary>Ends it.</summary>
@@ -82,6 +75,13 @@ internal sealed class FaultyLab : IAsyncDisposable
         }
 
         await _lab.DisposeAsync();
+    }
+
+    private static Task CorruptAsync(Fault fault, TestImage image)
+    {
+        var layer = image.Layers.ElementAt((int)(fault.Bytes % image.Layers.Count()));
+        Rot.FlipByte(fault.Node.Containerd.BlobPath(layer.Digest.ToString()), fault.Bytes % layer.Size);
+        return Task.CompletedTask;
     }
 
     private Zone ZoneOf(Fault fault) => _lab.Cluster.Zones.Single(zone => zone.Nodes.Contains(fault.Node));

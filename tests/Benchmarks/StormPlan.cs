@@ -51,7 +51,7 @@ internal sealed record StormPlan(
     private static Fault DrawFault(Random random, FaultKind kind, Node[] struck, IReadOnlyList<long> layers) => new(
         kind,
         struck[random.Next(struck.Length)],
-        Seconds(random, LatestStart),
+        kind == FaultKind.CopyCorrupt && random.Next(2) == 0 ? TimeSpan.Zero : Seconds(random, LatestStart),
         Seconds(random, kind == FaultKind.LinkCut ? LongestCut : LongestFault),
         random.NextInt64(2 * MiB, layers.Sum()));
 
