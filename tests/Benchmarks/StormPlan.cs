@@ -21,13 +21,13 @@ internal sealed record StormPlan(
     private const double LatestStart = 4;
     private const double LongestGap = 1.5;
 
-    /// <summary>Draws one: of half of them nobody has the image before, and about half of the nodes begin together.</summary>
+    /// <summary>Draws one: in a third of them nobody has the image before, and about half of the nodes begin together.</summary>
     public static StormPlan Draw(Random random, IReadOnlyList<Node> nodes)
     {
         var shuffled = nodes.ToArray();
         random.Shuffle(shuffled);
         var layers = Enumerable.Range(0, random.Next(3, 5)).Select(_ => (long)random.Next(6, 17) * MiB).ToList();
-        var holders = shuffled[..(random.Next(2) == 0 ? 0 : random.Next(1, MostHolders + 1))];
+        var holders = shuffled[..(random.Next(3) == 0 ? 0 : random.Next(1, MostHolders + 1))];
         var pulls = shuffled[holders.Length..].Select(node => (node, random.Next(2) == 0 ? TimeSpan.Zero : Seconds(random, LongestGap))).ToList();
         var faults = new List<Fault>();
         for (var count = random.Next(1, MostFaults + 1); faults.Count < count;)
