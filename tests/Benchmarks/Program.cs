@@ -1,3 +1,4 @@
+using System.CommandLine;
 using Spectre.Console;
 using SpegelDapr.Benchmarks;
 using SpegelDapr.EndToEnd.Harness;
@@ -18,36 +19,46 @@ var groups = new Dictionary<string, Func<Task<IReadOnlyList<Figure>>>>
     ["swarm"] = Swarm.MeasureAsync,
     ["simulation"] = SwarmSimulation.MeasureAsync,
 };
-if (args.FirstOrDefault(arg => !groups.ContainsKey(arg)) is { } unknown)
-{
-    Console.Error.WriteLine($"'{unknown}' is no group of figures: give some of {string.Join(", ", groups.Keys)}, or none for all.");
-    return 2;
-}
-
-var figures = new List<Figure>();
+var chosen = new Argument<string[]>("group") { Description = "What to measure, by default all.", Arity = ArgumentArity.ZeroOrMore };
+chosen.AcceptOnlyFromAmong([.. groups.Keys]);
+var root = new RootCommand("Prints figures; exit code 1 when one is missed.") { chosen, FaultsCommand.Create() };
+root.SetAction((parsed, cancellation) => MeasureAsync(parsed.GetRequiredValue(chosen), cancellation));
 try
 {
-    foreach (var (name, measure) in groups.Where(group => args.Length == 0 || args.Contains(group.Key)))
-    {
-        Console.Error.WriteLine($"Measuring {name} …");
-        figures.AddRange(await measure());
-    }
+    return await root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromMinutes(2) });
 }
-finally
+catch (OperationCanceledException)
 {
-    if (cluster is not null)
-    {
-        await cluster.DisposeAsync();
-    }
+    return 130;
 }
 
-var table = new Table().Border(TableBorder.Simple).AddColumns("figure", "measured", "must reach", "");
-foreach (var figure in figures)
+async Task<int> MeasureAsync(string[] names, CancellationToken cancellation)
 {
-    table.AddRow(Markup.Escape(figure.Name), Markup.Escape(figure.Measured), Markup.Escape(figure.Target), figure.Reached switch { true => "reached", false => "[red]missed[/]", null => "" });
-}
+    var figures = new List<Figure>();
+    try
+    {
+        foreach (var (name, measure) in groups.Where(group => names.Length == 0 || names.Contains(group.Key)))
+        {
+            Console.Error.WriteLine($"Measuring {name} …");
+            figures.AddRange(await measure().WaitAsync(cancellation));
+        }
+    }
+    finally
+    {
+        if (cluster is not null)
+        {
+            await cluster.DisposeAsync();
+        }
+    }
 
-AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 140);
-AnsiConsole.Write(table);
-return figures.Any(figure => figure.Reached == false) ? 1 : 0;
+    var table = new Table().Border(TableBorder.Simple).AddColumns("figure", "measured", "must reach", "");
+    foreach (var figure in figures)
+    {
+        table.AddRow(Markup.Escape(figure.Name), Markup.Escape(figure.Measured), Markup.Escape(figure.Target), figure.Reached switch { true => "reached", false => "[red]missed[/]", null => "" });
+    }
+
+    AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 140);
+    AnsiConsole.Write(table);
+    return figures.Any(figure => figure.Reached == false) ? 1 : 0;
+}
 #endif

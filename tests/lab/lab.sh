@@ -23,8 +23,9 @@ Usage: tests/lab/lab.sh COMMAND
   status [LAB]                    prints labs, and the rate and the bytes of each link
   rate LAB ZONE LINK MBIT         limits a link in a zone to so many Mbit/s each way, also while it is in use: zones, upstream or
                                   that of one machine, such as node-1
-  cut LAB ZONE                    takes a zone's links to other zones and to Redis down; upstream stays
-  join LAB ZONE                   takes them up again
+  cut LAB ZONE [LINK]             takes a zone's links to other zones and to Redis down; upstream stays. With a machine's link,
+                                  such as node-1, that one alone
+  join LAB ZONE [LINK]            takes them up again
   exec LAB MACHINE COMMAND...     runs a command on a machine
   sweep                           removes labs whose owner has ended; up does so too
 
@@ -222,10 +223,20 @@ rate() {
   limit "$2" "$3" "$4"
 }
 
-# The far ends go down: the zone's own routes stay, and what it sends is lost, as with a cut cable.
+require_machine_link() {
+  [[ $2 =~ ^(resolver|node-[1-9][0-9]?)$ ]] && ip -n "$lab.$1" link show dev "$2" >/dev/null 2>&1 ||
+    fail "'$2' is no machine's link of $1: give one without the zone, such as node-1"
+}
+
+# The far ends go down: the own routes stay, and what is sent is lost, as with a cut cable.
 cut() {
   require_lab "${1:-}"
   require_zone "${2:-}"
+  if [ $# -gt 2 ]; then
+    require_machine_link "$2" "$3"
+    ip -n "$lab.$2" link set "$3" down
+    return
+  fi
   ip -n "$lab.backbone" link set "$2" down
   ip -n "$lab.control" link set "$2" down
 }
@@ -233,6 +244,11 @@ cut() {
 join() {
   require_lab "${1:-}"
   require_zone "${2:-}"
+  if [ $# -gt 2 ]; then
+    require_machine_link "$2" "$3"
+    ip -n "$lab.$2" link set "$3" up
+    return
+  fi
   local own number
   ip -n "$lab.backbone" link set "$2" up
   ip -n "$lab.control" link set "$2" up
@@ -264,6 +280,8 @@ sweep() {
   for name in $(labs); do
     if ! is_owned "$name"; then
       remove "$name"
+      # A node's content may be on a file system of its own.
+      awk -v name="/$name-" 'index($2, name) { print $2 }' /proc/mounts | xargs -r -n1 umount --lazy
       rm -rf --one-file-system "${TMPDIR:-/tmp}/$name"-*
     fi
   done

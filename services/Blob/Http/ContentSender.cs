@@ -46,7 +46,7 @@ internal sealed class ContentSender(
             if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
             {
                 await (response.InPieces
-                    ? SendInPiecesAsync(context, offset, count, (buffer, at) => ValueTask.FromResult(file.Read(buffer.Span, at)), (sent, _) => peer?.Sent(sent, isBehind: true), isRelayed: false)
+                    ? SendInPiecesAsync(context, offset, count, (buffer, at) => ValueTask.FromResult(Read(file, buffer.Span, at)), (sent, _) => peer?.Sent(sent, isBehind: true), isRelayed: false)
                     : SendFileAsync(context, file, offset, count, toPeer, peer));
             }
 
@@ -136,6 +136,13 @@ internal sealed class ContentSender(
         }
     }
 
+    /// <summary>Reads what has been hashed, and nothing that has been written since.</summary>
+    private static int Read(LocalFile file, Span<byte> buffer, long offset)
+    {
+        var read = file.Read(buffer, offset);
+        return file.HasChanged ? throw new IOException("The file has changed while it was sent.") : read;
+    }
+
     private async Task SendFileAsync(HttpContext context, LocalFile file, long offset, long count, bool toPeer, FedPeer? peer)
     {
         // The file is read into the buffers that Kestrel sends from: measured over loopback, this is faster than sendfile.
@@ -143,7 +150,7 @@ internal sealed class ContentSender(
         while (count > 0)
         {
             var chunk = body.GetMemory((int)Math.Min(ChunkBytes, count));
-            var read = file.Read(chunk.Span[..(int)Math.Min(Math.Min(chunk.Length, ChunkBytes), count)], offset);
+            var read = Read(file, chunk.Span[..(int)Math.Min(Math.Min(chunk.Length, ChunkBytes), count)], offset);
             if (read == 0)
             {
                 throw new EndOfStreamException("The file became shorter while it was sent.");

@@ -147,6 +147,9 @@ internal sealed class LocalFile(SafeFileHandle handle, FileIdentity identity) : 
     /// <summary>What the file was when it was opened.</summary>
     public FileIdentity Identity => identity;
 
+    /// <summary>Whether somebody has written to it since it was opened.</summary>
+    public bool HasChanged => File.GetLastWriteTimeUtc(handle) != identity.Written;
+
     /// <summary>Reads bytes from the offset on; 0 at the end, which is where it was when the file was opened.</summary>
     public int Read(Span<byte> buffer, long offset)
     {

@@ -52,6 +52,15 @@ internal sealed class Registry(TestDirectory directory, Machine? on = null) : IA
         });
     }
 
+    /// <summary>Deletes the bytes of an image that nobody pulls any more.</summary>
+    public void Remove(TestImage image)
+    {
+        foreach (var digest in image.Digests.Select(key => key.Digest!.Value))
+        {
+            Directory.Delete(Path.Combine(directory.Sub("registry"), "docker/registry/v2/blobs", digest.Algorithm, digest.Hex[..2], digest.Hex), recursive: true);
+        }
+    }
+
     public Task StopAsync() => _server!.KillAsync();
 
     public async ValueTask DisposeAsync()

@@ -73,6 +73,26 @@ public sealed class LabScriptTests : IDisposable
         }
     }
 
+    [LabFact]
+    public async Task A_machines_own_link_can_be_cut_and_only_one_that_there_is()
+    {
+        var (lab, _) = await UpAsync(Environment.ProcessId);
+        try
+        {
+            Task<string> ShowAsync() => ExternalProcess.RunAsync("ip", ["-n", $"{lab}.zone-a-1", "-oneline", "link", "show", "dev", "eth0"]);
+
+            await ExternalProcess.RunAsync(Script, ["cut", lab, "zone-a", "node-1"]);
+            Assert.Contains("NO-CARRIER", await ShowAsync(), StringComparison.Ordinal);
+            await ExternalProcess.RunAsync(Script, ["join", lab, "zone-a", "node-1"]);
+            Assert.DoesNotContain("NO-CARRIER", await ShowAsync(), StringComparison.Ordinal);
+            Assert.Equal(2, (await ExternalProcess.TryRunAsync(Script, ["cut", lab, "zone-a", "node-2"])).ExitCode);
+        }
+        finally
+        {
+            await ExternalProcess.RunAsync(Script, ["down", lab]);
+        }
+    }
+
     [Theory]
     [InlineData("up")]
     [InlineData("up", "zone-a")]

@@ -7,7 +7,9 @@ namespace SpegelDapr.EndToEnd.Lab;
 /// <summary>
 /// Pulls of one new image on many nodes at once. Its content is fetched but not unpacked: for many nodes on one machine that would take longer.
 /// </summary>
-internal sealed class PullStorm(TestImage image) : IAsyncDisposable
+/// <param name="image">The image.</param>
+/// <param name="asKubelet">Pull as the kubelet does, which unpacks it, and fetches in parallel where containerd is told to.</param>
+internal sealed class PullStorm(TestImage image, bool asKubelet = false) : IAsyncDisposable
 {
     private static readonly TimeSpan RepetitionBudget = TimeSpan.FromMinutes(2);
 
@@ -58,6 +60,21 @@ internal sealed class PullStorm(TestImage image) : IAsyncDisposable
         await ((Task)pull).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
+    /// <summary>Starts a node's pull again, which has ended.</summary>
+    public void Again(Node node)
+    {
+        _pulls[node].Kill.Dispose();
+        Begin(node);
+    }
+
+    /// <summary>Kills a node's pull in the middle of a layer, and starts it again.</summary>
+    public async Task InterruptAsync(Node node)
+    {
+        await Eventually.HoldsAsync($"{node.Identity.Name} is in the middle of a layer", () => image.Layers.Any(layer => IsMidway(node, layer)));
+        await KillAsync(node);
+        Again(node);
+    }
+
     /// <summary>Repeats a node's pull until it succeeds, as the kubelet does.</summary>
     public async Task RepeatAsync(Node node)
     {
@@ -72,8 +89,7 @@ internal sealed class PullStorm(TestImage image) : IAsyncDisposable
                 }
                 catch (Exception e) when (e is InvalidOperationException or OperationCanceledException)
                 {
-                    _pulls[node].Kill.Dispose();
-                    Begin(node);
+                    Again(node);
                     throw new IOException(e.Message, e);
                 }
             },
@@ -90,6 +106,22 @@ internal sealed class PullStorm(TestImage image) : IAsyncDisposable
         var others = _pulls.Where(pull => !butOn.Contains(pull.Key)).ToList();
         await Task.WhenAll(others.Select(pull => pull.Value.Pull));
         await Task.WhenAll(others.Select(pull => AssertHasAllAsync(pull.Key)));
+    }
+
+    /// <summary>What of the image a node has not got, or not with the right bytes, which are hashed here.</summary>
+    public async Task<IReadOnlyList<Digest>> LacksAsync(Node node)
+    {
+        var listed = (await node.Containerd.CtrAsync("content", "ls", "--quiet")).Split('\n').ToHashSet();
+        var lacking = new List<Digest>();
+        foreach (var digest in image.Blobs.Select(blob => blob.Digest).Prepend(image.Manifest))
+        {
+            if (!listed.Contains(digest.ToString()) || Digest.OfSha256(await File.ReadAllBytesAsync(node.Containerd.BlobPath(digest.ToString()))) != digest)
+            {
+                lacking.Add(digest);
+            }
+        }
+
+        return lacking;
     }
 
     /// <summary>Ends what still runs, and deletes the image.</summary>
@@ -112,19 +144,11 @@ internal sealed class PullStorm(TestImage image) : IAsyncDisposable
 
     private async Task<TimeSpan> FetchAsync(Node node, CancellationToken cancellation)
     {
-        await node.Containerd.FetchAsync(image.Reference, cancellation);
+        await (asKubelet ? node.Containerd.CriPullAsync(image.Reference, cancellation) : node.Containerd.FetchAsync(image.Reference, cancellation));
         return _clock.Elapsed;
     }
 
-    private async Task AssertHasAllAsync(Node node)
-    {
-        var listed = (await node.Containerd.CtrAsync("content", "ls", "--quiet")).Split('\n').ToHashSet();
-        foreach (var digest in image.Blobs.Select(blob => blob.Digest).Prepend(image.Manifest))
-        {
-            Assert.Contains(digest.ToString(), listed);
-            Assert.Equal(digest, Digest.OfSha256(await File.ReadAllBytesAsync(node.Containerd.BlobPath(digest.ToString()))));
-        }
-    }
+    private async Task AssertHasAllAsync(Node node) => Assert.Empty(await LacksAsync(node));
 
     private async Task<(Node Node, OciDescriptor Layer)> MidwayAsync(string what, Func<InFlightNode, IReadOnlyList<InFlightNode>, bool> fits)
     {

@@ -113,18 +113,20 @@ internal sealed class ZoneLab : IAsyncDisposable
         ScriptAsync(["rate", _name, zone.Location.Zone, Name(link), megabitsPerSecond.ToString(CultureInfo.InvariantCulture)]);
 
     /// <summary>Limits a node's own link, to and fro; also while it is in use.</summary>
-    public Task LimitAsync(Node node, int megabitsPerSecond)
-    {
-        var zone = node.Identity.Location.Zone;
-        var link = "node" + node.Identity.Name.ToString()[zone.Length..];
-        return ScriptAsync(["rate", _name, zone, link, megabitsPerSecond.ToString(CultureInfo.InvariantCulture)]);
-    }
+    public Task LimitAsync(Node node, int megabitsPerSecond) =>
+        ScriptAsync(["rate", _name, node.Identity.Location.Zone, NameOfLink(node), megabitsPerSecond.ToString(CultureInfo.InvariantCulture)]);
 
     /// <summary>Cuts a zone off from the others and from Redis. The registry stays.</summary>
     public Task CutAsync(Zone zone) => ScriptAsync(["cut", _name, zone.Location.Zone]);
 
-    /// <summary>Ends <see cref="CutAsync"/>.</summary>
+    /// <summary>Ends <see cref="CutAsync(Zone)"/>.</summary>
     public Task JoinAsync(Zone zone) => ScriptAsync(["join", _name, zone.Location.Zone]);
+
+    /// <summary>Cuts a node off from all others.</summary>
+    public Task CutAsync(Node node) => ScriptAsync(["cut", _name, node.Identity.Location.Zone, NameOfLink(node)]);
+
+    /// <summary>Ends <see cref="CutAsync(Node)"/>.</summary>
+    public Task JoinAsync(Node node) => ScriptAsync(["join", _name, node.Identity.Location.Zone, NameOfLink(node)]);
 
     public async ValueTask DisposeAsync()
     {
@@ -139,6 +141,8 @@ internal sealed class ZoneLab : IAsyncDisposable
     }
 
     private static Task<string> ScriptAsync(IEnumerable<string> arguments) => ExternalProcess.RunAsync(Checkout.Path("tests/lab/lab.sh"), arguments);
+
+    private static string NameOfLink(Node node) => "node" + node.Identity.Name.ToString()[node.Identity.Location.Zone.Length..];
 
     private static string Name(LabLink link) => link == LabLink.Zones ? "zones" : "upstream";
 }

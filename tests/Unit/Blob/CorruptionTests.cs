@@ -93,6 +93,25 @@ public sealed class CorruptionTests : BlobTests
     }
 
     [Fact]
+    public async Task A_copy_that_changes_while_it_is_sent_is_not_sent_to_its_end()
+    {
+        const int Length = 64 * MiB;
+        var node = Add(await BlobNode.StartAsync(Resolver));
+        var digest = node.Keep(TestContent.Bytes(Length));
+        using var answer = await node.GetAsync($"/v2/app/blobs/{digest}");
+        await using var received = await answer.Content.ReadAsStreamAsync();
+        await received.ReadExactlyAsync(new byte[MiB]);
+
+        await using (var file = new FileStream(node.PathOf(digest), FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+        {
+            file.Position = Length - 1;
+            file.WriteByte(1);
+        }
+
+        await Assert.ThrowsAnyAsync<IOException>(() => received.ReadExactlyAsync(new byte[Length - MiB]).AsTask());
+    }
+
+    [Fact]
     public async Task What_containerd_has_written_otherwise_than_it_came_goes_to_no_follower()
     {
         var source = Add(new ScriptedPeer(async call =>
