@@ -22,7 +22,7 @@ internal static class SwarmSimulation
     private static readonly TimeSpan StartWithin = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Together = TimeSpan.FromMilliseconds(100);
 
-    public static async Task<IReadOnlyList<Figure>> MeasureAsync() => await Task.Run(async Task<IReadOnlyList<Figure>> () =>
+    public static async Task<IReadOnlyList<Figure>> MeasureAsync() => await Task.Run<IReadOnlyList<Figure>>(async () =>
     [
         await MeasureTrackerAsync(nodes: 1000),
         .. Measure("one node has 32 MiB, 200 pull at once", SwarmPlan.Of(Seed, nodes: 201, 32 * MiB, Together, holders: 1, isHashed: false), mostCopies: 0),
