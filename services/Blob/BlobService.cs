@@ -1,5 +1,4 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Http;
@@ -40,9 +39,6 @@ public static class BlobService
         configure?.Invoke(builder);
         builder.AddServiceDefaults($"{BlobOptions.Section}:{nameof(BlobOptions.Url)}");
         builder.WebHost.ConfigureKestrel(LimitRequests);
-
-        // What has been read and hashed is sent by the same thread, and by the same core, which still has it in its cache.
-        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true);
 
         // What was being sent is cut, and what waits for slow clients by then is still sent. A pod has 30 s.
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(25));
