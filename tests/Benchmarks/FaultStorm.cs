@@ -41,15 +41,24 @@ internal static class FaultStorm
 
                 clock.Restart();
                 var faults = Task.WhenAll(plan.Faults.Select(fault => CarryOutAsync(lab, fault, image, cancellation)));
-                foreach (var (node, gap) in plan.Pulls)
+                string?[] ends;
+                try
                 {
-                    await Task.Delay(gap, cancellation);
-                    storm.Start([node]);
+                    foreach (var (node, gap) in plan.Pulls)
+                    {
+                        await Task.Delay(gap, cancellation);
+                        storm.Start([node]);
+                    }
+
+                    ends = await Task.WhenAll(plan.Pulls.Select(pull => FailureOfAsync(storm, pull.Node))).WaitAsync(cancellation);
+                    clock.Stop();
+                }
+                finally
+                {
+                    // None reaches into the next storm.
+                    await faults;
                 }
 
-                var ends = await Task.WhenAll(plan.Pulls.Select(pull => FailureOfAsync(storm, pull.Node))).WaitAsync(cancellation);
-                clock.Stop();
-                await faults;
                 foreach (var ((node, _), failure) in plan.Pulls.Zip(ends))
                 {
                     if (failure is not null)
@@ -88,9 +97,15 @@ internal static class FaultStorm
     private static async Task CarryOutAsync(FaultyLab lab, Fault fault, TestImage image, CancellationToken cancellation)
     {
         await Task.Delay(fault.At, cancellation);
-        await lab.StrikeAsync(fault, image);
-        await Task.Delay(fault.For, cancellation);
-        await lab.MendAsync(fault);
+        try
+        {
+            await lab.StrikeAsync(fault, image);
+            await Task.Delay(fault.For, cancellation);
+        }
+        finally
+        {
+            await lab.MendAsync(fault);
+        }
     }
 
     /// <summary>Why a node's pull has failed, by its containerd; null when it has succeeded.</summary>

@@ -69,12 +69,14 @@ internal sealed class FaultyLab : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var disk in _disks.Values)
+        try
         {
-            await disk.DisposeAsync();
+            await Task.WhenAll(_disks.Values.Select(disk => disk.DisposeAsync().AsTask()));
         }
-
-        await _lab.DisposeAsync();
+        finally
+        {
+            await _lab.DisposeAsync();
+        }
     }
 
     private static Task CorruptAsync(Fault fault, TestImage image)

@@ -281,7 +281,7 @@ sweep() {
     if ! is_owned "$name"; then
       remove "$name"
       # A node's content may be on a file system of its own.
-      awk -v name="/$name-" 'index($2, name) { print $2 }' /proc/mounts | xargs -r -n1 umount --lazy
+      awk -v name="/$name-" 'index($2, name) { print $2 }' /proc/mounts | xargs -r -n1 umount --lazy 2>/dev/null || true
       rm -rf --one-file-system "${TMPDIR:-/tmp}/$name"-*
     fi
   done

@@ -69,7 +69,7 @@ internal sealed class NodeEndpoint(
         IReadOnlyList<NodeName>? inFlight = ContentResponse.IsRest(asked) && feeds.ParentOf(digest) is var (parent, _) ? [parent.Name] : null;
         var question = new PullQuestion(digest, request.Kind, request.Registry, MayFollow: isGet && MayFollow(request.Kind, asked) && ingests.Has(digest));
         var isFirst = !ContentResponse.IsRest(asked) && feeds.TailOf(digest) is null;
-        var (known, told) = await holders.FindAsync(digest, isFirst ? planner.FetchingOf(question, feeds.OrderOf(digest)) : null, cancellation);
+        var (known, told) = await holders.FindAsync(digest, isFirst ? planner.FetchingOf(question, feeds.Leads(digest) ? null : feeds.OrderOf(digest)) : null, cancellation);
         var plan = planner.Plan(question, new PullKnowledge(known?.Holders, inFlight));
         planner.CarryOut(plan);
         if (plan.HasPeers)

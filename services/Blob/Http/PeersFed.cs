@@ -26,9 +26,6 @@ internal sealed class PeersFed(TimeProvider time)
     /// <summary>This part of the most that this node has sent lately is all that it can send.</summary>
     private const double AllOfIt = 0.8;
 
-    /// <summary>Over how long a rate is taken.</summary>
-    private static readonly TimeSpan Window = TimeSpan.FromMilliseconds(500);
-
     /// <summary>Of a peer that has just begun it is not known yet what it leaves for others.</summary>
     private static readonly TimeSpan Beginning = TimeSpan.FromMilliseconds(500);
 
@@ -37,13 +34,15 @@ internal sealed class PeersFed(TimeProvider time)
 
     private readonly Lock _lock = new();
     private readonly List<FedPeer> _fed = [];
+    private readonly RateWindow _all = new(time);
     private readonly FastestRate _fastest = new(time);
-    private long _windowStart = time.GetTimestamp();
-    private long _windowBytes;
-    private double? _rate;
+    private readonly FastestRate _fastestToOne = new(time);
 
-    /// <summary>The fastest that anything has gone from this node or, as told, come to it; null when nothing has. One that leads gets nothing from others.</summary>
-    public double? FastestOf(FastestRate came) => new[] { _fastest.BytesPerSecond, came.BytesPerSecond }.Max();
+    /// <summary>
+    /// The fastest that anything has gone from this node to one peer or, as <paramref name="came"/> says, come to it; null when nothing has. One that leads gets
+    /// nothing from others.
+    /// </summary>
+    public double? FastestOf(FastestRate came) => new[] { _fastestToOne.BytesPerSecond, came.BytesPerSecond }.Max();
 
     /// <summary>Begins to send content to a peer; null when it is to be declined.</summary>
     /// <param name="digest">The content.</param>
@@ -78,19 +77,17 @@ internal sealed class PeersFed(TimeProvider time)
         }
     }
 
-    /// <summary>Takes in that bytes have been sent.</summary>
-    public void Sent(int bytes)
+    /// <summary>Takes in that bytes have been sent to one of the peers.</summary>
+    /// <param name="bytes">How many.</param>
+    /// <param name="toOne">What goes to that one.</param>
+    public void Sent(int bytes, RateWindow toOne)
     {
         lock (_lock)
         {
-            _windowBytes += bytes;
-            if (time.GetElapsedTime(_windowStart) is var elapsed && elapsed >= Window)
-            {
-                // Nothing was sent for some time, then these bytes: that is no rate.
-                _rate = elapsed < 2 * Window ? _windowBytes / elapsed.TotalSeconds : null;
-                _fastest.Saw(_rate ?? 0);
-                (_windowStart, _windowBytes) = (time.GetTimestamp(), 0);
-            }
+            _all.Add(bytes);
+            toOne.Add(bytes);
+            _fastest.Saw(_all.BytesPerSecond ?? 0);
+            _fastestToOne.Saw(toOne.BytesPerSecond ?? 0);
         }
     }
 
@@ -100,19 +97,21 @@ internal sealed class PeersFed(TimeProvider time)
         lock (_lock)
         {
             _fed.Remove(peer);
-            _rate = _fed.Count == 0 ? null : _rate;
+            if (_fed.Count == 0)
+            {
+                _all.Forget();
+            }
         }
     }
 
     private bool IsCrowded(Digest digest)
     {
-        // Nothing is sent now by which to judge what was sent before.
-        var rate = time.GetElapsedTime(_windowStart) < 2 * Window ? _rate : null;
+        var rate = _all.BytesPerSecond;
         var count = OfOne(digest).Count();
         return rate is null
             ? count >= LeastWhileUnknown
             : count >= LeastOfOneContent
-                && (_fed.Exists(peer => peer.HasJustBegun(Beginning))
+                && (_fed.Exists(peer => peer.Digest == digest && peer.Name is not null && peer.HasJustBegun(Beginning))
                     || (rate >= AllOfIt * _fastest.BytesPerSecond && _fed.TrueForAll(peer => peer.IsBehind || peer.IsIdleFor(Idle))));
     }
 
@@ -123,8 +122,9 @@ internal sealed class PeersFed(TimeProvider time)
 /// <summary>A peer that is being sent content.</summary>
 internal sealed class FedPeer(PeersFed all, Digest digest, NodeName? name, IPAddress? address, TimeProvider time) : IDisposable
 {
-    private volatile bool _isBehind = true;
+    private readonly RateWindow _rate = new(time);
     private readonly long _began = time.GetTimestamp();
+    private volatile bool _isBehind = true;
     private long _sentAt = time.GetTimestamp();
 
     public Digest Digest => digest;
@@ -149,7 +149,7 @@ internal sealed class FedPeer(PeersFed all, Digest digest, NodeName? name, IPAdd
     {
         _isBehind = isBehind;
         Interlocked.Exchange(ref _sentAt, time.GetTimestamp());
-        all.Sent(bytes);
+        all.Sent(bytes, _rate);
     }
 
     /// <inheritdoc/>

@@ -149,10 +149,11 @@ internal sealed partial class ResolverClient : IDisposable
     /// <summary>Tells the resolver that this node has left a slow one by itself, or is slow itself, so that nobody else is told to follow that one.</summary>
     /// <param name="digest">The content.</param>
     /// <param name="slow">The slow node.</param>
+    /// <param name="holders">As in <see cref="FollowRequest"/>: former versions take this for a question.</param>
     /// <param name="order">As in <see cref="FollowRequest"/>.</param>
     /// <param name="cancellation">Ends the message.</param>
-    public Task TellSlowAsync(Digest digest, NodeName slow, long? order, CancellationToken cancellation) =>
-        FollowAsync(new FollowRequest(_node.Name, _node.Location, digest, [], Slow: slow, Order: order, OnlyTells: true), cancellation);
+    public Task TellSlowAsync(Digest digest, NodeName slow, IReadOnlyList<NodeName> holders, long? order, CancellationToken cancellation) =>
+        FollowAsync(new FollowRequest(_node.Name, _node.Location, digest, [], holders, slow, Order: order, OnlyTells: true), cancellation);
 
     private Task<FollowAnswer?> FollowAsync(FollowRequest question, CancellationToken cancellation) => WithinBudgetAsync(
         token => PostAsync(

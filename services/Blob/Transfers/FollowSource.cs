@@ -7,9 +7,9 @@ namespace SpegelDapr.Blob.Transfers;
 
 /// <summary>
 /// Nodes of the zone that are downloading the content now, and those that have it. The resolver says whom to follow, unless another request
-/// has been told it (<paramref name="known"/>) or it has said so with the holders (<paramref name="told"/>); each time one has been followed in vain it is asked again. One that is alive and holds this node up is left for
-/// one that is ahead of it (<see cref="ParentWatch"/>). Where the resolver says that this node leads, the content comes from <paramref name="farther"/> holders
-/// or, if there are none, from upstream.
+/// has been told it (<paramref name="known"/>) or it has said so with the holders (<paramref name="told"/>); each time one has been followed in vain it is
+/// asked again. One that is alive and holds this node up is left for one that is ahead of it (<see cref="ParentWatch"/>). Where the resolver says that this
+/// node leads, the content comes from <paramref name="farther"/> holders or, if there are none, from upstream.
 /// </summary>
 internal sealed class FollowSource(
     Following following,
@@ -29,13 +29,13 @@ internal sealed class FollowSource(
     private readonly List<NodeName> _declined = [];
     private readonly List<NodeName> _refused = [];
     private readonly List<NodeName> _busy = [];
+    private readonly HashSet<NodeName> _movedInVain = [];
     private readonly ParentWatch _watch = following.Watch(
         target,
         following.Routes.FromUpstream(plan.Registry)?.Figures.BytesPerSecond,
-        tellSlow: () => _ = following.Resolver.TellSlowAsync(digest, following.Name, following.Feeds.OrderOf(digest), CancellationToken.None));
+        tellSlow: () => _ = following.Resolver.TellSlowAsync(digest, following.Name, HoldersOf(plan), following.Feeds.OrderOf(digest), CancellationToken.None));
     private readonly ChunkSums _sums = following.Ingests.SumsOf(digest);
-    private readonly IReadOnlyList<NodeName> _holders =
-        [.. plan.Holders.Where(holder => holder.Tier == Tier.SameZone).Select(holder => holder.Node.Name).Take(FollowRequest.MaxHolders)];
+    private readonly IReadOnlyList<NodeName> _holders = HoldersOf(plan);
 
     private (NodeIdentity Node, int Depth)? _known = known;
     private FollowAnswer? _told = told;
@@ -112,7 +112,7 @@ internal sealed class FollowSource(
                 if (await TryMoveAsync(next, leaving.Nearer, request, cancellation) is { } moved)
                 {
                     // Nobody waits for the resolver to know.
-                    _ = leaving.IsSlow ? following.Resolver.TellSlowAsync(digest, left.Name, _order, cancellation) : Task.CompletedTask;
+                    _ = leaving.IsSlow ? following.Resolver.TellSlowAsync(digest, left.Name, _holders, _order, cancellation) : Task.CompletedTask;
                     return moved;
                 }
 
@@ -156,7 +156,7 @@ internal sealed class FollowSource(
             }
 
             told ??= _failed.Count + _declined.Count >= following.MostFailed || following.IsPaused ? null
-                : await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: following.SlowSelf, _order, cancellation);
+                : await following.Resolver.FollowAsync(digest, _failed, _declined, _holders, slow: following.SelfIfSlow, _order, cancellation);
             _order = told?.Order ?? _order;
             if (told?.Parent is not { } named || !following.IsInZone(named))
             {
@@ -196,7 +196,8 @@ internal sealed class FollowSource(
             return answer;
         }
 
-        (_declined.Contains(next.Name) ? _busy : _refused).Add(next.Name);
+        // One that has declined once may have a place later; one that has twice is left alone.
+        (_movedInVain.Add(next.Name) && _declined.Contains(next.Name) ? _busy : _refused).Add(next.Name);
         _depth = depth;
         return null;
     }
@@ -227,7 +228,11 @@ internal sealed class FollowSource(
         _watching = new CancellationTokenSource();
         _ = WatchAsync(answer, _parent!, new Known([.. _failed], [.. _declined], [.. _refused], [.. _busy], _order), _watching.Token);
         _busy.Clear();
+        _declined.Clear();
     }
+
+    private static IReadOnlyList<NodeName> HoldersOf(PullPlan plan) =>
+        [.. plan.Holders.Where(holder => holder.Tier == Tier.SameZone).Select(holder => holder.Node.Name).Take(FollowRequest.MaxHolders)];
 
     private async Task WatchAsync(PeerAnswer answer, NodeIdentity parent, Known known, CancellationToken cancellation)
     {

@@ -42,7 +42,7 @@ internal sealed partial class Following(
         new(peers, resolver, fastest, _node, target, upstreamBytesPerSecond, tellSlow, time);
 
     /// <summary>This node, if its own link is known to be slow.</summary>
-    public NodeName? SlowSelf => fastest.IsSlow ? _node.Name : null;
+    public NodeName? SelfIfSlow => fastest.IsSlow ? _node.Name : null;
 
     /// <summary>
     /// How long a node that is followed may be silent until it is asked whether it is there. Of those behind a node that is gone only the next one finds that it

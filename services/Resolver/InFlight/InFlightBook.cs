@@ -129,9 +129,9 @@ internal sealed class InFlightBook
     private async Task<IReadOnlyDictionary<NodeName, NodeIdentity>> AliveAsync(IReadOnlyList<NodeName> nodes, CancellationToken cancellation)
     {
         var known = _memory.RecallLeases(nodes);
-        if (known.Count < nodes.Count)
+        var others = nodes.Where(node => !known.ContainsKey(node)).Select(node => new LeaseHolder(_options.Location, node)).ToList();
+        if (others.Count > 0)
         {
-            var others = nodes.Where(node => !known.ContainsKey(node)).Select(node => new LeaseHolder(_options.Location, node));
             var found = await _leases.RecallAsync(others, cancellation);
             _memory.Remember(found.Values);
             found.ToList().ForEach(lease => known[lease.Key.Name] = lease.Value);

@@ -25,8 +25,8 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
     public const int MostNodes = 128;
 
     /// <summary>
-    /// How many nodes follow one another before each feeds two, and how deep a node may be at all. In a chain each link carries the content once, and all have
-    /// it almost at once; but each node more adds to the time that a byte takes, and to those that a break concerns.
+    /// How many nodes follow one another before each feeds two, and how deep a node may be as long as there is another place. In a chain each link carries the
+    /// content once, and all have it almost at once; but each node more adds to the time that a byte takes, and to those that a break concerns.
     /// </summary>
     public const int MostDepth = 32;
 
@@ -41,6 +41,9 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
 
     /// <summary>The most nodes of a document that can feed nobody more. One that asks again may have no others before it.</summary>
     private const int MostFull = MostNodes / 4;
+
+    /// <summary>A slow node gives less than one that feeds this number too many.</summary>
+    private const int MostBeforeSlow = 6;
 
     /// <summary>Places whose depths differ by less count as equal where several replicas might take the best one at the same time.</summary>
     private const int DepthOfChoice = 8;
@@ -88,9 +91,16 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
             }
 
             // Two replicas may have told a node two places. Those before it by the later one are before it by both.
-            return node.Parent is not null && stored.TryGetValue(node.Node, out var other) && other.Parent is not null
-                ? node with { Order = Math.Max(node.Order, other.Order) }
-                : node;
+            if (!stored.TryGetValue(node.Node, out var other))
+            {
+                return node;
+            }
+
+            return node.WithFollowers(other.Followers - (known.TryGetValue(node.Node, out var earlier) ? earlier.Followers : 0)) with
+            {
+                IsSlow = node.IsSlow || other.IsSlow,
+                Order = node.Parent is not null && other.Parent is not null ? Math.Max(node.Order, other.Order) : node.Order,
+            };
         }
     }
 
@@ -179,7 +189,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
             new FollowAnswer(question.Digest, parent?.Depth + 1 ?? 0, parent is null ? null : alive[parent.Node.Node], order));
 
         // The least is the best.
-        (bool, int, bool, bool, bool, bool, (int, int)) Rank(Candidate candidate)
+        (bool, bool, int, bool, bool, bool, (bool, int, int)) Rank(Candidate candidate)
         {
             var isShared = shared?.Contains(candidate.Node.Node) ?? false;
             var tooMany = Math.Max(0, candidate.Node.Followers + 1 - (TimesWhenMany * mostFollowers));
@@ -187,13 +197,13 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
             // One too many holds up all that are behind the same node, of whom there are fewer far from the root.
             var depth = tooMany > 0 ? -candidate.Depth : isShared ? candidate.Depth / DepthOfChoice : candidate.Depth;
             return (
+                tooMany > MostBeforeSlow,
                 candidate.Node.IsSlow,
                 tooMany,
                 candidate.IsTooDeep,
                 candidate.Node.Followers >= times * mostFollowers,
                 !candidate.HasShareLeft(times),
-                isShared,
-                (depth, candidate.AllFollowers));
+                (isShared, depth, candidate.AllFollowers));
         }
     }
 

@@ -20,8 +20,11 @@ internal sealed class ResolveEndpoint(
     /// <summary>Enough for the most keys, each of them as long as a tag reference can be.</summary>
     private const int MostBytes = 512 * 1024;
 
-    /// <summary>How long it may take to decide whom a node follows, which is written to the store. Who holds the content is told in time in any case.</summary>
-    private static readonly TimeSpan FollowBudget = TimeSpan.FromMilliseconds(150);
+    /// <summary>
+    /// How long after the question it is still decided whom a node follows, which is written to the store. The node asks another replica when it has no answer
+    /// after 100 ms, and who holds the content is to be told before.
+    /// </summary>
+    private static readonly TimeSpan FollowBudget = TimeSpan.FromMilliseconds(80);
 
     /// <summary>Maps the method.</summary>
     public void Map(IEndpointRouteBuilder endpoints) => endpoints.MapPost("/" + ResolveRequest.Method, HandleAsync);
@@ -37,28 +40,30 @@ internal sealed class ResolveEndpoint(
     /// <inheritdoc/>
     protected override async Task<(ResolveAnswer Answer, string Outcome)> AnswerAsync(ResolveRequest question, CancellationToken cancellation)
     {
+        var started = Time.GetTimestamp();
         var found = await holders.FindAsync(question.Keys, reach.Locations, cancellation);
         var answer = new ResolveAnswer(
             [.. question.Keys.Select(key => HolderSelection.Choose(key, found[key], question.Node, question.Location, Random.Shared))]);
         var hits = answer.Keys.Count(key => key.Holders.Count > 0);
         metrics.Keys(hits, answer.Keys.Count - hits);
-        return (question.Fetching is { } fetching ? answer with { Follow = await FollowAsync(question, fetching, answer.Keys[0], cancellation) } : answer, "answered");
+        return (question.Fetching is { } fetching ? answer with { Follow = await FollowAsync(question, fetching, answer.Keys[0], started, cancellation) } : answer, "answered");
     }
 
     /// <summary>Whom the node follows; null where it had better ask the holders, and where it has to ask for it once more.</summary>
-    private async Task<FollowAnswer?> FollowAsync(ResolveRequest question, Fetching fetching, ResolvedKey key, CancellationToken cancellation)
+    private async Task<FollowAnswer?> FollowAsync(ResolveRequest question, Fetching fetching, ResolvedKey key, long started, CancellationToken cancellation)
     {
         var near = key.Holders.Where(holder => holder.Tier == Tier.SameZone).Select(holder => holder.Node.Name).Take(FollowRequest.MaxHolders).ToList();
-        if (question.Location != options.Value.Location || (near.Count > 0 && !fetching.IsLarge))
+        var left = FollowBudget - Time.GetElapsedTime(started);
+        if (question.Location != options.Value.Location || (near.Count > 0 && !fetching.IsLarge) || left <= TimeSpan.Zero)
         {
             return null;
         }
 
-        var started = Time.GetTimestamp();
+        started = Time.GetTimestamp();
         try
         {
             var asked = new FollowRequest(question.Node, question.Location, key.Key.Digest!.Value, [], near, Slow: fetching.IsSlow ? question.Node : null, Order: fetching.Order);
-            var answer = await inFlight.FollowAsync(asked, cancellation).WaitAsync(FollowBudget, Time, cancellation);
+            var answer = await inFlight.FollowAsync(asked, cancellation).WaitAsync(left, Time, cancellation);
             metrics.Followed(Time.GetElapsedTime(started), answer.Parent is null ? "lead" : "follow");
             return answer;
         }

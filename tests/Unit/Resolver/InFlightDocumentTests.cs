@@ -326,6 +326,29 @@ public class InFlightDocumentTests
     }
 
     [Fact]
+    public void What_another_replica_knows_of_a_node_that_has_asked_again_is_kept()
+    {
+        var before = Document((0, null), (1, 0));
+        var (after, _) = before.Follow(Question(Name(1)), All, Nothing, 1, Now + InFlightDocument.RepeatsFor, new Random(1));
+        var stored = new InFlightDocument([.. Document((0, null), (1, 0), (2, 1)).Nodes.Select(node => node with { IsSlow = node.Node == Name(1) })]);
+
+        var again = stored.With(before, after, 1).Nodes.Single(node => node.Node == Name(1));
+
+        Assert.Equal((1, true), (again.Followers, again.IsSlow));
+    }
+
+    [Theory]
+    [InlineData(7, 0)]
+    [InlineData(8, 1)]
+    public void A_slow_node_is_told_only_when_each_other_one_feeds_many(int followers, int told)
+    {
+        var document = new InFlightDocument(
+            [new InFlightNode(Name(0), Now, Followers: followers, Order: -1), new InFlightNode(Name(1), Now, Name(0), IsSlow: true, Order: 1)]);
+
+        Assert.Equal(Name(told), document.Follow(Question(Name(2)), All, Nothing, 1, Now, new Random(1)).Answer.Parent!.Name);
+    }
+
+    [Fact]
     public void When_there_is_no_other_the_one_that_has_declined_is_told_again_before_one_more_node_leads()
     {
         var (_, answer) = Document((0, null), (1, 0)).Follow(

@@ -1,0 +1,29 @@
+namespace SpegelDapr.Blob.Http;
+
+/// <summary>A rate of what is sent, taken anew each half second.</summary>
+internal sealed class RateWindow(TimeProvider time)
+{
+    private static readonly TimeSpan Length = TimeSpan.FromMilliseconds(500);
+
+    private long _start = time.GetTimestamp();
+    private long _bytes;
+    private double? _bytesPerSecond;
+
+    /// <summary>The rate; null when none has been taken, or nothing is sent now by which to judge what was sent before.</summary>
+    public double? BytesPerSecond => time.GetElapsedTime(_start) < 2 * Length ? _bytesPerSecond : null;
+
+    /// <summary>Takes in that bytes have been sent.</summary>
+    public void Add(int bytes)
+    {
+        _bytes += bytes;
+        if (time.GetElapsedTime(_start) is var elapsed && elapsed >= Length)
+        {
+            // Nothing was sent for some time, then these bytes: that is no rate.
+            _bytesPerSecond = elapsed < 2 * Length ? _bytes / elapsed.TotalSeconds : null;
+            (_start, _bytes) = (time.GetTimestamp(), 0);
+        }
+    }
+
+    /// <summary>Counts what was sent no more.</summary>
+    public void Forget() => _bytesPerSecond = null;
+}
