@@ -29,7 +29,6 @@ internal sealed class FollowSource(
     private readonly List<NodeName> _declined = [];
     private readonly List<NodeName> _refused = [];
     private readonly List<NodeName> _busy = [];
-    private readonly HashSet<NodeName> _movedInVain = [];
     private readonly ParentWatch _watch = following.Watch(
         target,
         following.Routes.FromUpstream(plan.Registry)?.Figures.BytesPerSecond,
@@ -196,8 +195,7 @@ internal sealed class FollowSource(
             return answer;
         }
 
-        // One that has declined once may have a place later; one that has twice is left alone.
-        (_movedInVain.Add(next.Name) && _declined.Contains(next.Name) ? _busy : _refused).Add(next.Name);
+        (_declined.Contains(next.Name) ? _busy : _refused).Add(next.Name);
         _depth = depth;
         return null;
     }

@@ -129,14 +129,13 @@ internal sealed class ParentWatch(
                 }
 
                 isUnknown = ancestors.Any(ancestor => ancestor.Rate is null);
-                var known = Median([.. ancestors.Select(ancestor => (double?)ancestor.Fastest).Append(lately).OfType<double>().Order()]);
+                var known = ancestors.Select(ancestor => (double?)ancestor.Fastest).Append(lately).Max();
                 longest = MuchFaster * rate < known ? HeldUpInterval : LongestInterval;
                 departure = Judge(ancestors, now, rate, slow: SlowPart * known ?? SlowBytesPerSecond, isLeadSlow, mayAsk: asked < MostAsked, time.GetElapsedTime(began) < BusyFor ? unwilling : refused);
-                var least = SlowPart * LeastOf(known, ancestors);
-                behind = ancestors is [var before, ..] && before.Bytes - now > LeastAheadBytes && fastest.BytesPerSecond < least ? behind + 1 : 0;
+                behind = ancestors is [var before, ..] && IsLittle(before, now) ? behind + 1 : 0;
                 if (behind == LooksForParent && !fastest.IsSlow)
                 {
-                    fastest.Expect(least);
+                    fastest.Expect(SlowPart * BestOf(ancestors[0]));
                     tellSlow();
                 }
             }
@@ -150,12 +149,11 @@ internal sealed class ParentWatch(
         }
     }
 
-    /// <summary>What nodes like this one get: what the one before it gets, but no more than most get, so that one fast or lying node is not the measure.</summary>
-    private static double LeastOf(double? known, IReadOnlyList<Ancestor> ancestors) =>
-        ancestors is [var before, ..] ? Math.Min(known ?? double.MaxValue, Math.Max(before.Rate ?? 0, before.Fastest ?? 0)) : 0;
+    /// <summary>Whether this node takes far less than the one before it gets, which has more for it.</summary>
+    private bool IsLittle(Ancestor before, long received) =>
+        before.Bytes - received > LeastAheadBytes && fastest.BytesPerSecond < SlowPart * BestOf(before);
 
-    /// <summary>The larger one in the middle of two.</summary>
-    private static double? Median(IReadOnlyList<double> inOrder) => inOrder.Count == 0 ? null : inOrder[inOrder.Count / 2];
+    private static double BestOf(Ancestor ancestor) => Math.Max(ancestor.Rate ?? 0, ancestor.Fastest ?? 0);
 
     private double LeastOfLead(double? lately) =>
         SlowPartOfUpstream * upstreamBytesPerSecond ?? SlowPartOfOthers * lately ?? LeastBytesPerSecond;
