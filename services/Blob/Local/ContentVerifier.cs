@@ -222,7 +222,7 @@ internal sealed partial class ContentVerifier(
         }
         catch (OperationCanceledException)
         {
-            // The service stops; whoever still waits is cut off with it.
+            // The service stops; what still waits is cut off with it.
             return false;
         }
         finally

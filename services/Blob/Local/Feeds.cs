@@ -76,7 +76,7 @@ internal sealed class Feeds(IOptions<BlobOptions> options, TimeProvider time) : 
     public bool Leads(Digest digest) => _feeds.Get<Feed>(digest) is { Parent: null };
 
     /// <summary>
-    /// How long silence may last at a node of that depth. The nearer the source the sooner it is given up: whoever is next to the node that is gone
+    /// How long silence may last at a node of that depth. The nearer the source the sooner it is given up: the one next to the node that is gone
     /// finds another, and those behind it do not even notice.
     /// </summary>
     private TimeSpan Patience(int depth) => options.Value.StallBudget * ByDepth(depth);

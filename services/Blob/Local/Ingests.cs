@@ -123,7 +123,7 @@ internal sealed partial class Ingests(
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
         {
-            // The download has ended, or the service does. Whoever follows it finds out for itself.
+            // The download has ended, or the service does. Those that follow it find out for themselves.
         }
         finally
         {

@@ -3,7 +3,7 @@ using System.Buffers;
 namespace SpegelDapr.Blob.Local;
 
 /// <summary>
-/// The last bytes that have come for a download. containerd collects 1 MiB before it writes, and whoever follows need not wait for that: over a chain
+/// The last bytes that have come for a download. containerd collects 1 MiB before it writes, and a follower need not wait for that: over a chain
 /// of nodes it would add up.
 /// </summary>
 internal sealed class Tail : IDisposable

@@ -3,7 +3,7 @@ using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Blob.Peers;
 
-/// <summary>What this node knows of its peers' load: its own requests that they are answering, and how fast they have been of late.</summary>
+/// <summary>What this node knows of its peers' load: its own requests that they are answering, and how fast they have been lately.</summary>
 internal sealed class PeerLoads
 {
     /// <summary>Nodes come and go; those of which no more than an old speed is known are forgotten beyond this many.</summary>
@@ -30,7 +30,7 @@ internal sealed class PeerLoads
         _peers.AddOrUpdate(peer, _ => new PeerLoad(1, null), (_, load) => load with { Outstanding = load.Outstanding + 1 });
     }
 
-    /// <summary>A request to a peer has ended, with so many bytes.</summary>
+    /// <summary>A request to a peer has ended, with that many bytes.</summary>
     public void End(NodeName peer, long bytes, TimeSpan duration)
     {
         double? speed = bytes > TransferEstimate.SmallBytes && duration > TimeSpan.Zero ? bytes / duration.TotalSeconds : null;
@@ -78,5 +78,5 @@ internal sealed class PeerLoads
 
 /// <summary>One peer's load.</summary>
 /// <param name="Outstanding">Requests of this node that it is answering.</param>
-/// <param name="BytesPerSecond">How fast it has been of late; null when nothing large has come from it.</param>
+/// <param name="BytesPerSecond">How fast it has been lately; null when nothing large has come from it.</param>
 internal readonly record struct PeerLoad(int Outstanding, double? BytesPerSecond);

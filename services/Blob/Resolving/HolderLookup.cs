@@ -92,7 +92,7 @@ internal sealed class HolderLookup(ResolverClient resolver, TimeProvider time, I
         }
         catch (OperationCanceledException)
         {
-            // The service stops: whoever waits finds no holders.
+            // The service stops: what waits finds no holders.
         }
         finally
         {
