@@ -22,7 +22,7 @@ internal sealed class FollowSource(
     (NodeIdentity Node, int Depth)? known,
     FollowAnswer? told) : IPeerSource
 {
-    /// <summary>After so many nodes that have declined the next one has to give it: to ask on would take longer than to share what that one sends.</summary>
+    /// <summary>When this number of nodes have declined, the next one must send. To ask more nodes would take longer than to share what that one sends.</summary>
     private const int MostDeclined = 3;
 
     private readonly List<NodeName> _failed = [];

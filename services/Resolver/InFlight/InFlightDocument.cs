@@ -351,7 +351,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
 
         public int AllFollowers => Node.Followers + Elsewhere.Followers;
 
-        /// <summary>Whether it sends less than so many times what it receives.</summary>
+        /// <summary>Whether it feeds fewer nodes than this number for each content that it receives.</summary>
         public bool HasShareLeft(int times) => AllFollowers < times * (1 + Elsewhere.Digests);
     }
 }

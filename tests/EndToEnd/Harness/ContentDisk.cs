@@ -31,7 +31,7 @@ internal sealed class ContentDisk : IAsyncDisposable
         }
     }
 
-    /// <summary>Leaves so many bytes of it free.</summary>
+    /// <summary>Fills the disk until this number of bytes is free.</summary>
     public async Task FillAsync(long left)
     {
         var drive = new DriveInfo(_path);
