@@ -53,7 +53,6 @@ internal static class Storm
             return measured;
         }
 
-        await StormLab.WarmUpAsync(lab);
         var alone = Seconds(await RunRoundsAsync([zone.Nodes[0]]));
         var figures = new List<Figure> { new($"{Name(1)} alone", $"{alone:0.0} s", "stated", null) };
         foreach (var followers in Followers)
@@ -86,7 +85,6 @@ internal static class Storm
     private static async Task<IReadOnlyList<Figure>> MeasureTwoZonesAsync()
     {
         await using var lab = await StormLab.StartAsync(LinkRate, new LabZone(Location.Parse("north/zone-a"), Few / 2), new LabZone(Location.Parse("north/zone-b"), Few / 2));
-        await StormLab.WarmUpAsync(lab);
         var nodes = lab.Cluster.Nodes;
         var (_, _, _, upstream, between) = await RunAsync(lab, nodes, LayerSize);
         var into = (await RunAsync(lab, [.. nodes.Skip(1)], LayerSize, holder: nodes[0])).Between;

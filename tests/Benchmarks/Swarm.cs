@@ -38,7 +38,6 @@ internal static class Swarm
     private static async Task<IReadOnlyList<Figure>> MeasureFewAsync()
     {
         await using var lab = await StormLab.StartAsync(LinkRate, new LabZone(Location.Parse("north/zone-a"), Few));
-        await StormLab.WarmUpAsync(lab);
         var nodes = lab.Cluster.Zones[0].Nodes;
         var others = nodes.Skip(1).ToList();
         var alone = await RunRoundsAsync(lab, [nodes[0]]);
@@ -74,7 +73,6 @@ internal static class Swarm
     {
         const int rate = LinkRate / Fraction;
         await using var lab = await StormLab.StartAsync(rate, new LabZone(Location.Parse("north/zone-a"), Many));
-        await StormLab.WarmUpAsync(lab);
         var nodes = lab.Cluster.Zones[0].Nodes;
         var alone = await RunRoundsAsync(lab, [nodes[0]], Fraction);
         var cold = await RunRoundsAsync(lab, nodes, Fraction);
