@@ -12,20 +12,20 @@ internal static class StormLab
     /// Code that has run little is compiled again while it runs. For the services of eight nodes this takes two cores half a minute, in which pulls wait for a core.
     /// </summary>
     private const int FirstPulls = 4;
-    private const long LayerOfFirstPulls = 50 * MiB;
+    private const int SecondsOfFirstPull = 5;
 
-    /// <summary>Starts zones of nodes, has them pull, and gives their links this rate in Mbit/s.</summary>
+    /// <summary>Starts zones of nodes, gives their links this rate in Mbit/s, and has them pull.</summary>
     public static async Task<ZoneLab> StartAsync(int rate, params IReadOnlyList<LabZone> zones)
     {
         var lab = await ZoneLab.StartAsync(zones, isIsolated: false, isIPv6: false, new Dictionary<string, string> { ["Zones__Mode"] = "preferred" });
         try
         {
+            await LimitLinksAsync(lab, rate);
             for (var pull = 0; pull < FirstPulls; pull++)
             {
-                await PullOnAllAsync(lab, LayerOfFirstPulls);
+                await PullOnAllAsync(lab, SecondsOfFirstPull * rate * 1_000_000L / 8);
             }
 
-            await LimitLinksAsync(lab, rate);
             return lab;
         }
         catch
@@ -68,10 +68,10 @@ internal static class StormLab
         return (upstream.Sum(link => link.Received), await lab.BytesBetweenZonesAsync());
     }
 
-    private static async Task PullOnAllAsync(ZoneLab lab, long layerSize)
+    private static async Task PullOnAllAsync(ZoneLab lab, long bytes)
     {
         await Task.WhenAll(lab.Cluster.Nodes.Select(node => node.CanResolveAsync()));
-        await using var storm = new PullStorm(await lab.Cluster.Images.PushAsync([layerSize, layerSize]));
+        await using var storm = new PullStorm(await lab.Cluster.Images.PushAsync([bytes / 2, bytes / 2]));
         storm.Start(lab.Cluster.Nodes);
         await storm.EndsAsync();
     }

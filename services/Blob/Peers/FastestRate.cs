@@ -1,11 +1,12 @@
 namespace SpegelDapr.Blob.Peers;
 
-/// <summary>The fastest that anything has come to this node from another one in the last minutes, by which what is slow is told from a slow link of its own.</summary>
+/// <summary>How fast content comes to this node from others: what was fastest in the last minutes, by which what is slow is told from a slow link of its own, and now.</summary>
 internal sealed class FastestRate(TimeProvider time)
 {
     private static readonly TimeSpan CountsFor = TimeSpan.FromMinutes(10);
 
     private readonly Lock _lock = new();
+    private readonly RateWindow _now = new(time);
     private double _bytesPerSecond;
     private long _at;
     private double _least;
@@ -44,7 +45,28 @@ internal sealed class FastestRate(TimeProvider time)
         }
     }
 
-    /// <summary>Takes a rate in.</summary>
+    /// <summary>What comes now, of all content together; null when that is not known.</summary>
+    public double? Now
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _now.BytesPerSecond;
+            }
+        }
+    }
+
+    /// <summary>Takes in that bytes have come.</summary>
+    public void Came(int bytes)
+    {
+        lock (_lock)
+        {
+            _now.Add(bytes);
+        }
+    }
+
+    /// <summary>Takes in at which rate some content comes.</summary>
     public void Saw(double bytesPerSecond)
     {
         lock (_lock)

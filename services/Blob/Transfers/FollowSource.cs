@@ -58,7 +58,7 @@ internal sealed class FollowSource(
         try
         {
             // Holders may give it in several windows, for which the resolver is not asked again.
-            if (_isFromHolders && await following.StartFartherAsync(farther, request, cancellation) is { } more)
+            if (_isFromHolders && _leaving is null && await following.StartFartherAsync(farther, request, cancellation) is { } more)
             {
                 return more;
             }
@@ -71,6 +71,11 @@ internal sealed class FollowSource(
 
             var held = await following.StartFartherAsync(farther, request, cancellation);
             _isFromHolders = held is not null;
+            if (held is not null)
+            {
+                WatchHolder(held);
+            }
+
             return held;
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
@@ -88,6 +93,7 @@ internal sealed class FollowSource(
     {
         _sums.Came(offset, bytes);
         tail.Append(offset, bytes);
+        following.Came(bytes.Length);
         Volatile.Write(ref _received, offset + bytes.Length);
     }
 
@@ -103,7 +109,13 @@ internal sealed class FollowSource(
     private async Task<PeerAnswer?> FollowAsync(PeerRequest request, CancellationToken cancellation)
     {
         var told = Interlocked.Exchange(ref _told, null);
-        if (Interlocked.Exchange(ref _leaving, null) is { } leaving && _parent is { } left && leaving.From == left.Name)
+        var leaving = Interlocked.Exchange(ref _leaving, null);
+        if (leaving is not null && _parent is null)
+        {
+            // A holder is left, which is not asked again.
+            told = leaving.Told;
+        }
+        else if (leaving is not null && _parent is { } left && leaving.From == left.Name)
         {
             told = leaving.Told;
             if (leaving.Next is { } next)
@@ -227,6 +239,37 @@ internal sealed class FollowSource(
         _ = WatchAsync(answer, _parent!, new Known([.. _failed], [.. _declined], [.. _refused], [.. _busy], _order), _watching.Token);
         _busy.Clear();
         _declined.Clear();
+    }
+
+    /// <summary>Watches a holder that gives all the rest. Where several give windows, one that is slow gives fewer.</summary>
+    private void WatchHolder(PeerAnswer answer)
+    {
+        if (answer.Offset + answer.Length == answer.Total && answer.Holder.Tier == Tier.SameZone && _asked < ParentWatch.MostAsked)
+        {
+            _watching = new CancellationTokenSource();
+            _ = WatchHolderAsync(answer, [.. _failed], [.. _declined], _order, _watching.Token);
+        }
+    }
+
+    private async Task WatchHolderAsync(
+        PeerAnswer answer, IReadOnlyList<NodeName> failed, IReadOnlyList<NodeName> declined, long? order, CancellationToken cancellation)
+    {
+        var holder = answer.Holder.Node.Name;
+        Volatile.Write(ref _received, answer.Offset);
+        try
+        {
+            await _watch.HolderIsSlowAsync(answer.Total, () => Volatile.Read(ref _received), cancellation);
+            _asked++;
+            if (await following.Resolver.FollowAsync(digest, failed, declined, _holders, slow: holder, order, cancellation) is { } told && told.Parent?.Name != holder)
+            {
+                _leaving = new Leaving(holder, null, 0, told);
+                answer.Leave(told.Parent is { } better ? $"it is slow, and {better.Name} is fetching the same" : "it is slow, and upstream is expected to be faster");
+            }
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            // The transfer has ended, or another node gives the rest.
+        }
     }
 
     private static IReadOnlyList<NodeName> HoldersOf(PullPlan plan) =>

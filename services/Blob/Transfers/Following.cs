@@ -41,6 +41,9 @@ internal sealed partial class Following(
     public ParentWatch Watch(string target, double? upstreamBytesPerSecond, Action tellSlow) =>
         new(peers, resolver, fastest, _node, target, upstreamBytesPerSecond, tellSlow, time);
 
+    /// <summary>Takes in that bytes have come.</summary>
+    public void Came(int bytes) => fastest.Came(bytes);
+
     /// <summary>This node, if its own link is known to be slow.</summary>
     public NodeName? SelfIfSlow => fastest.IsSlow ? _node.Name : null;
 

@@ -183,7 +183,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
             question.Node, now, parent?.Node.Node, IsSlow: question.Slow == question.Node || (itself?.IsSlow ?? false), Followers: itself?.Followers ?? below[question.Node].Count(node => node.Between == 0), Order: order);
         var after = sources.Values
             .Select(node => node.Node == parent?.Node.Node ? node.WithFollowers(1) : node)
-            .Where(node => node is { IsComplete: false } or { Followers: > 0 });
+            .Where(node => node is { IsComplete: false } or { Followers: > 0 } or { IsSlow: true });
         return (
             new InFlightDocument(Sample([.. after, asker], depths, mostFollowers)),
             new FollowAnswer(question.Digest, parent?.Depth + 1 ?? 0, parent is null ? null : alive[parent.Node.Node], order));
@@ -248,7 +248,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
         {
             sources[holder] = sources.TryGetValue(holder, out var known)
                 ? known with { Parent = null, Between = 0, IsComplete = true }
-                : new InFlightNode(holder, now, IsComplete: true);
+                : new InFlightNode(holder, now, IsComplete: true, IsSlow: holder == question.Slow);
         }
 
         return sources;

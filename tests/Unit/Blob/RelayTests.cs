@@ -956,6 +956,46 @@ public sealed class RelayTests : BlobTests
         Assert.All(Resolver.FollowQuestions, question => Assert.Empty(question.Failed));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_holder_that_gives_far_less_than_upstream_is_left_for_it_or_for_a_node_that_is_fetching_the_same(bool isAnotherFetching)
+    {
+        var content = TestContent.Bytes(8 * MiB);
+        var holder = Add(new ScriptedPeer(async call =>
+        {
+            await call.SendAsync(content, upTo: MiB);
+            for (var at = MiB; at < content.Length; at += 10_000)
+            {
+                await call.SendMoreAsync(content.AsMemory(at, Math.Min(10_000, content.Length - at)));
+                await Task.Delay(100, call.Stopping);
+            }
+        })).AsHolder("node-b");
+        var other = Add(ScriptedPeer.Good(content)).AsHolder("node-c").Node;
+        var node = await NodeAsync();
+        await LearnUpstreamAsync(node, bytes: 8 * MiB, seconds: 1);
+        var digest = new Download(node, content).Digest;
+        Resolver.Holds(digest, holder);
+        await LearnSizeAsync(node, digest, content.Length);
+        Resolver.Following = question =>
+            question.Slow is null ? new FollowAnswer(digest, 1, holder.Node) : isAnotherFetching ? new FollowAnswer(digest, 1, other) : new FollowAnswer(digest, 0);
+
+        using var response = await node.Http.GetAsync(Path(digest), HttpCompletionOption.ResponseHeadersRead);
+        var whole = response.Content.ReadAsByteArrayAsync();
+
+        if (isAnotherFetching)
+        {
+            Assert.Equal(content, await whole);
+        }
+        else
+        {
+            await Assert.ThrowsAnyAsync<Exception>(() => whole);
+        }
+
+        Assert.Equal([null, "node-b"], Resolver.FollowQuestions.Select(question => question.Slow?.ToString()));
+        Assert.Equal(0, await node.MetricAsync("spegel_dapr_blob_shunned_total"));
+    }
+
     [Fact]
     public async Task A_node_tells_how_far_it_has_come_and_from_whom()
     {
@@ -993,8 +1033,7 @@ public sealed class RelayTests : BlobTests
         var digest = new Download(node, content).Digest;
         var peers = Enumerable.Range(1, holders).Select(number => Add(ScriptedPeer.Good(content)).AsHolder($"holder-{number}")).ToArray();
         Resolver.Holds(digest, peers);
-        var manifest = node.Keep(TestContent.ImageManifest(Digest.OfSha256([1]), [(digest, (long)content.Length)]));
-        using var read = await node.GetAsync($"/v2/app/manifests/{manifest}?ns=docker.io");
+        await LearnSizeAsync(node, digest, content.Length);
         var parent = Add(ScriptedPeer.Good(content));
         Follow(parent.AsHolder("node-b").Node);
 
@@ -1087,8 +1126,7 @@ public sealed class RelayTests : BlobTests
         var node = await NodeAsync();
         var digest = new Download(node, content).Digest;
         Resolver.Holds(digest, [.. holders.Select((holder, i) => holder.AsHolder($"holder-{i}"))]);
-        var manifest = node.Keep(TestContent.ImageManifest(Digest.OfSha256([1]), [(digest, (long)content.Length)]));
-        using var read = await node.GetAsync($"/v2/app/manifests/{manifest}?ns=docker.io");
+        await LearnSizeAsync(node, digest, content.Length);
         return (node, digest, holders);
     }
 
@@ -1157,9 +1195,11 @@ public sealed class RelayTests : BlobTests
         return await response.Content.ReadAsByteArrayAsync();
     }
 
-    private static async Task EventuallyAsync(Func<bool> holds)
+    private static Task EventuallyAsync(Func<bool> holds) => EventuallyAsync(() => Task.FromResult(holds()));
+
+    private static async Task EventuallyAsync(Func<Task<bool>> holds)
     {
-        for (var deadline = DateTime.UtcNow.AddSeconds(30); !holds(); await Task.Delay(10))
+        for (var deadline = DateTime.UtcNow.AddSeconds(30); !await holds(); await Task.Delay(20))
         {
             Assert.True(DateTime.UtcNow < deadline, "It does not come to hold.");
         }
@@ -1170,6 +1210,23 @@ public sealed class RelayTests : BlobTests
         parents.FirstOrDefault(parent => !question.Failed.Contains(parent.Name)) is { } next ? new FollowAnswer(question.Digest, 1, next) : new FollowAnswer(question.Digest, 0);
 
     private void Follow(params BlobNode[] parents) => Follow([.. parents.Select(parent => parent.Identity)]);
+
+    /// <summary>Has a node miss content, and then come by it as from upstream.</summary>
+    private static async Task LearnUpstreamAsync(BlobNode node, int bytes, int seconds)
+    {
+        var content = TestContent.Bytes(bytes, seed: 99);
+        using var miss = await node.GetAsync($"/v2/app/blobs/{Digest.OfSha256(content)}?ns=docker.io");
+        var digest = node.Keep(content);
+        File.SetLastWriteTimeUtc(node.PathOf(digest), DateTime.UtcNow.AddSeconds(seconds));
+        await EventuallyAsync(async () => await node.MetricAsync("spegel_dapr_blob_upstream_bytes_total") == bytes);
+    }
+
+    /// <summary>Has a node read a manifest that says how long a layer is.</summary>
+    private static async Task LearnSizeAsync(BlobNode node, Digest layer, long bytes)
+    {
+        var manifest = node.Keep(TestContent.ImageManifest(Digest.OfSha256([1]), [(layer, bytes)]));
+        using var read = await node.GetAsync($"/v2/app/manifests/{manifest}?ns=docker.io");
+    }
 
     private async Task<BlobNode> NodeAsync(string name = "node-a", params (string Key, string Value)[] settings) =>
         Add(await BlobNode.StartAsync(Resolver, name, settings));

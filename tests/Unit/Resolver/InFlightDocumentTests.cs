@@ -99,6 +99,19 @@ public class InFlightDocumentTests
     }
 
     [Fact]
+    public void Who_leaves_a_slow_holder_leads_and_the_next_is_told_to_follow_that_one_and_not_the_holder()
+    {
+        var asker = Question(Name(1)) with { Holders = [Name(0)] };
+        var (document, _) = InFlightDocument.Empty.Follow(asker, All, Nothing, 2, Now, new Random(1));
+
+        (document, var answer) = document.Follow(asker with { Slow = Name(0) }, All, Nothing, 2, Now, new Random(1));
+        var (_, next) = document.Follow(Question(Name(2)) with { Holders = [Name(0)] }, All, Nothing, 2, Now, new Random(1));
+
+        Assert.Null(answer.Parent);
+        AssertTold(1, Name(1), next);
+    }
+
+    [Fact]
     public void Of_those_who_have_done_their_share_the_nearest_to_the_root_is_followed()
     {
         var document = Document((0, null), (1, 0));

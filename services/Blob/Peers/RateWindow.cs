@@ -1,6 +1,6 @@
-namespace SpegelDapr.Blob.Http;
+namespace SpegelDapr.Blob.Peers;
 
-/// <summary>A rate of what is sent, taken anew each half second.</summary>
+/// <summary>A rate of what is sent or comes, taken anew each half second. Not safe for several threads at once.</summary>
 internal sealed class RateWindow(TimeProvider time)
 {
     private static readonly TimeSpan Length = TimeSpan.FromMilliseconds(500);
@@ -9,21 +9,21 @@ internal sealed class RateWindow(TimeProvider time)
     private long _bytes;
     private double? _bytesPerSecond;
 
-    /// <summary>The rate; null when none has been taken, or nothing is sent now by which to judge what was sent before.</summary>
+    /// <summary>The rate; null when none has been taken, or there is nothing now by which to judge what was before.</summary>
     public double? BytesPerSecond => time.GetElapsedTime(_start) < 2 * Length ? _bytesPerSecond : null;
 
-    /// <summary>Takes in that bytes have been sent.</summary>
+    /// <summary>Takes in that bytes have been sent, or have come.</summary>
     public void Add(int bytes)
     {
         _bytes += bytes;
         if (time.GetElapsedTime(_start) is var elapsed && elapsed >= Length)
         {
-            // Nothing was sent for some time, then these bytes: that is no rate.
+            // Nothing for some time, then these bytes: that is no rate.
             _bytesPerSecond = elapsed < 2 * Length ? _bytes / elapsed.TotalSeconds : null;
             (_start, _bytes) = (time.GetTimestamp(), 0);
         }
     }
 
-    /// <summary>Counts what was sent no more.</summary>
+    /// <summary>Counts what was before no more.</summary>
     public void Forget() => _bytesPerSecond = null;
 }
