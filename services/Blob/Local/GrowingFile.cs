@@ -41,7 +41,7 @@ internal sealed class GrowingFile(Ingest ingest, SafeFileHandle handle, LocalCon
     {
         while (true)
         {
-            Look();
+            Look(offset);
             if (_length > offset)
             {
                 return Read(buffer.Span, offset);
@@ -91,7 +91,7 @@ internal sealed class GrowingFile(Ingest ingest, SafeFileHandle handle, LocalCon
         {
             while (!local.Has(ingest.Digest))
             {
-                Look();
+                Look(_length);
                 await Task.Delay(Interval, time, cancellation);
             }
 
@@ -108,16 +108,17 @@ internal sealed class GrowingFile(Ingest ingest, SafeFileHandle handle, LocalCon
 
     private async ValueTask GrowAsync(long length, CancellationToken cancellation)
     {
-        Look();
+        Look(_length);
         while (_length < length)
         {
             await Task.Delay(Interval, time, cancellation);
-            Look();
+            Look(_length);
         }
     }
 
-    /// <summary>Takes the file's length, and judges it when it has not changed.</summary>
-    private void Look()
+    /// <summary>Takes the file's length, and judges it when it has not changed. That it stands still does not matter to who has still to read what is there.</summary>
+    /// <param name="offset">The next byte that is read.</param>
+    private void Look(long offset)
     {
         if (ingest.Sums.IsCorrupt)
         {
@@ -138,7 +139,7 @@ internal sealed class GrowingFile(Ingest ingest, SafeFileHandle handle, LocalCon
         {
             throw new IngestEndedException("the download has been given up");
         }
-        else if (feeds.PatienceLeft(ingest.Digest, _grown) <= TimeSpan.Zero)
+        else if (_length <= offset && feeds.PatienceLeft(ingest.Digest, _grown) <= TimeSpan.Zero)
         {
             throw new IngestEndedException($"the download stands still at byte {_length}");
         }
