@@ -64,6 +64,9 @@ public static class SpegelHeaders
     /// <summary>Beside <see cref="Progress"/>: the most bytes a second that have come to the node lately from another one; without it, nothing has.</summary>
     public const string Fastest = "Spegel-Dapr-Fastest";
 
+    /// <summary>On an answer that tells progress: how many bytes a second the content's registry has given the node in the last hour; absent when it has given nothing.</summary>
+    public const string Upstream = "Spegel-Dapr-Upstream";
+
     /// <summary>
     /// On the answer 503 to a request with <see cref="Peer"/>: the node has the content and is still checking it, so it is worth asking again. Its value is <c>1</c>.
     /// </summary>

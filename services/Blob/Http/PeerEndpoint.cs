@@ -15,6 +15,7 @@ internal sealed class PeerEndpoint(
     Ingests ingests,
     Feeds feeds,
     FastestRate fastest,
+    Routes routes,
     ReferrersAnswer referrers,
     ContentSender sender,
     PeersFed fed,
@@ -181,6 +182,11 @@ internal sealed class PeerEndpoint(
         if (fed.FastestOf(fastest) is { } rate)
         {
             headers[SpegelHeaders.Fastest] = ((long)rate).ToString(CultureInfo.InvariantCulture);
+        }
+
+        if (request.Registry is { } registry && routes.RecentUpstream(registry) is { } upstream)
+        {
+            headers[SpegelHeaders.Upstream] = ((long)upstream).ToString(CultureInfo.InvariantCulture);
         }
 
         return RequestOutcome.Progress;

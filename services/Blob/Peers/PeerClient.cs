@@ -144,7 +144,10 @@ internal sealed class PeerClient : IDisposable
             using var response = await _http.SendAsync(message, either.Token);
             return response.IsSuccessStatusCode && NumberIn(response, SpegelHeaders.Progress) is { } bytes
                 ? new PeerProgress(
-                    bytes, NodeName.TryParse(TextIn(response, SpegelHeaders.Source), out var source) ? source : null, NumberIn(response, SpegelHeaders.Fastest))
+                    bytes,
+                    NodeName.TryParse(TextIn(response, SpegelHeaders.Source), out var source) ? source : null,
+                    NumberIn(response, SpegelHeaders.Fastest),
+                    NumberIn(response, SpegelHeaders.Upstream))
                 : null;
         }
         catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
@@ -251,7 +254,8 @@ internal sealed class PeerClient : IDisposable
 /// <param name="Bytes">How much it has, from the first byte on.</param>
 /// <param name="Source">The node of its zone that it comes from; null when it is complete, or comes from elsewhere.</param>
 /// <param name="Fastest">The most bytes a second that have come to it lately from another node; null when nothing has.</param>
-internal sealed record PeerProgress(long Bytes, NodeName? Source, long? Fastest);
+/// <param name="Upstream">How many bytes a second the content's registry has given it in the last hour; null when it has given nothing.</param>
+internal sealed record PeerProgress(long Bytes, NodeName? Source, long? Fastest, long? Upstream);
 
 /// <summary>The beginning of a peer's answer, and its body as a stream.</summary>
 /// <param name="holder">The peer.</param>

@@ -7,7 +7,8 @@ namespace SpegelDapr.Blob.Peers;
 /// <summary>
 /// Which peers are not asked for now. One that sent corrupt content is not asked for that content for an hour, and for two minutes while another may have made it
 /// so. One that took a connection and then said nothing is asked for nothing for half a minute: an image has many layers, and each would wait for it anew
-/// until the budget ends. When several nodes in a row say nothing, none is asked for a while: then this node is cut off, or the others are.
+/// until the budget ends. When several nodes in a row say nothing, none is asked for a while: then this node is cut off, or the others are. One that gave some
+/// content far more slowly than upstream would is not asked for that for the moment in which containerd turns to upstream. If it comes back, upstream is away.
 /// </summary>
 internal sealed class PeerHealth(IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time) : IDisposable
 {
@@ -19,12 +20,15 @@ internal sealed class PeerHealth(IOptions<BlobOptions> options, BlobMetrics metr
     private static readonly TimeSpan ShunnedFor = TimeSpan.FromHours(1);
     private static readonly TimeSpan SuspectedFor = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan SilentFor = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan SlowFor = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan SlowRemembered = TimeSpan.FromMinutes(10);
 
     /// <summary>After a pause one silent node is enough for the next, which is twice as long.</summary>
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(5);
 
     private readonly MemoryCache _shunned = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
+    private readonly MemoryCache _slow = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
     private readonly MemoryCache _silent = new(new MemoryCacheOptions { SizeLimit = MostRemembered });
     private readonly Lock _lock = new();
     private readonly HashSet<NodeName> _inARow = [];
@@ -57,7 +61,16 @@ internal sealed class PeerHealth(IOptions<BlobOptions> options, BlobMetrics metr
 
     /// <summary>Why a node is not to be asked for this content, for people; null when it may be.</summary>
     public string? ProblemOf(NodeName node, Digest digest) =>
-        ProblemOfAll ?? Recall(_shunned, (node, digest))?.Reason ?? Recall(_silent, node)?.Reason;
+        ProblemOfAll ?? Recall(_shunned, (node, digest))?.Reason ?? Recall(_slow, (node, digest))?.Reason ?? Recall(_silent, node)?.Reason;
+
+    /// <summary>Does without the node for this content for a moment, once: it gives it far more slowly than upstream would.</summary>
+    public void Slow(NodeName node, Digest digest) => _slow.Set(
+        (node, digest),
+        new Problem("it gives this content far more slowly than upstream is expected to", time.GetTimestamp(), SlowFor),
+        new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = SlowRemembered });
+
+    /// <summary>Whether that has been so lately.</summary>
+    public bool HasBeenSlow(NodeName node, Digest digest) => _slow.TryGetValue((node, digest), out _);
 
     /// <summary>Stops asking the node for this content, of which it has sent corrupt bytes.</summary>
     public void Shun(NodeName node, Digest digest) =>
@@ -136,6 +149,7 @@ internal sealed class PeerHealth(IOptions<BlobOptions> options, BlobMetrics metr
     public void Dispose()
     {
         _shunned.Dispose();
+        _slow.Dispose();
         _silent.Dispose();
     }
 

@@ -9,6 +9,8 @@ internal sealed class Routes(TimeProvider time)
     /// <summary>For how many decisions against the others a surprise on one route counts.</summary>
     private const int SurpriseCountsFor = 50;
 
+    private static readonly TimeSpan UpstreamCountsFor = TimeSpan.FromHours(1);
+
     private readonly ConcurrentDictionary<Location, TransferEstimate> _peers = new();
     private readonly ConcurrentDictionary<string, TransferEstimate> _registries = new();
 
@@ -17,6 +19,10 @@ internal sealed class Routes(TimeProvider time)
 
     /// <summary>The route from a registry; null when nothing has come from there.</summary>
     public TransferEstimate? FromUpstream(string registry) => _registries.GetValueOrDefault(registry);
+
+    /// <summary>How many bytes a second a registry has given in the last hour; null when it has given nothing, and so may not be there.</summary>
+    public double? RecentUpstream(string registry) =>
+        FromUpstream(registry) is { } route && route.Staleness.Age < UpstreamCountsFor ? route.Figures.BytesPerSecond : null;
 
     /// <summary>Takes in the body of a transfer from a peer.</summary>
     public void Received(Location location, long bytes, TimeSpan duration)

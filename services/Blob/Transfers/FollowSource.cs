@@ -244,7 +244,10 @@ internal sealed class FollowSource(
     /// <summary>Watches a holder that gives all the rest. Where several give windows, one that is slow gives fewer.</summary>
     private void WatchHolder(PeerAnswer answer)
     {
-        if (answer.Offset + answer.Length == answer.Total && answer.Holder.Tier == Tier.SameZone && _asked < ParentWatch.MostAsked)
+        if (answer.Offset + answer.Length == answer.Total
+            && answer.Holder.Tier == Tier.SameZone
+            && _asked < ParentWatch.MostAsked
+            && !following.Health.HasBeenSlow(answer.Holder.Node.Name, digest))
         {
             _watching = new CancellationTokenSource();
             _ = WatchHolderAsync(answer, [.. _failed], [.. _declined], _order, _watching.Token);
@@ -255,13 +258,15 @@ internal sealed class FollowSource(
         PeerAnswer answer, IReadOnlyList<NodeName> failed, IReadOnlyList<NodeName> declined, long? order, CancellationToken cancellation)
     {
         var holder = answer.Holder.Node.Name;
+        var upstream = following.Routes.RecentUpstream(plan.Registry);
         Volatile.Write(ref _received, answer.Offset);
         try
         {
-            await _watch.HolderIsSlowAsync(answer.Total, () => Volatile.Read(ref _received), cancellation);
+            await _watch.HolderIsSlowAsync(answer.Holder.Node, upstream, answer.Total, () => Volatile.Read(ref _received), cancellation);
             _asked++;
             if (await following.Resolver.FollowAsync(digest, failed, declined, _holders, slow: holder, order, cancellation) is { } told && told.Parent?.Name != holder)
             {
+                following.Health.Slow(holder, digest);
                 _leaving = new Leaving(holder, null, 0, told);
                 answer.Leave(told.Parent is { } better ? $"it is slow, and {better.Name} is fetching the same" : "it is slow, and upstream is expected to be faster");
             }

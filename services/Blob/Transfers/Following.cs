@@ -35,6 +35,8 @@ internal sealed partial class Following(
 
     public Routes Routes => routes;
 
+    public PeerHealth Health => health;
+
     public BlobOptions Options => options.Value;
 
     /// <summary>Looks how the nodes before this one are getting on.</summary>

@@ -150,23 +150,27 @@ internal sealed class ParentWatch(
     }
 
     /// <summary>
-    /// Watches what a node gives that has the content whole, and ends when that is so little that one copy from upstream would be there much sooner; when no such
-    /// thing happens, by <paramref name="cancellation"/>. Which of several contents a shared link lets through is chance, so all that comes counts.
+    /// Watches what a node gives that has the content whole, and ends when that is so little that one copy from upstream would be there much sooner; else it is
+    /// ended by <paramref name="cancellation"/>. Where neither node has got anything from the registry lately that may be away, and nothing is too little.
+    /// Which of several contents a shared link lets through is chance, so all that comes counts.
     /// </summary>
+    /// <param name="holder">The node.</param>
+    /// <param name="upstream">How many bytes a second the registry has given this node lately; null when it has given nothing.</param>
     /// <param name="total">The content's length in bytes.</param>
     /// <param name="received">How many bytes have come, from the first on.</param>
     /// <param name="cancellation">Ends the watch.</param>
-    public async Task HolderIsSlowAsync(long total, Func<long> received, CancellationToken cancellation)
+    public async Task HolderIsSlowAsync(NodeIdentity holder, double? upstream, long total, Func<long> received, CancellationToken cancellation)
     {
         var rates = new Dictionary<NodeName, Queue<(long At, long Bytes)>>();
         RateOf(rates, node.Name, received());
         for (var looks = 0; looks < LooksForOthers;)
         {
             await Task.Delay(FirstInterval, time, cancellation);
+            upstream ??= (await peers.ProgressAsync(holder, target, cancellation))?.Upstream ?? 0;
             var now = received();
             var rate = RateOf(rates, node.Name, now);
             fastest.Saw(rate ?? 0);
-            looks = rate < LeastOfLead(_lately) && fastest.Now < LeastOfLead(_lately) && total - now > rate * LeastGainOfCopy.TotalSeconds ? looks + 1 : 0;
+            looks = fastest.Now < SlowPartOfUpstream * upstream && total - now > rate * LeastGainOfCopy.TotalSeconds ? looks + 1 : 0;
         }
     }
 

@@ -266,6 +266,18 @@ public sealed class RelayTests : BlobTests
         Assert.Equal(["", "node-b", "node-b,node-c"], Resolver.FollowQuestions.Select(question => string.Join(',', question.Failed)));
     }
 
+    [Fact]
+    public async Task What_is_there_of_a_download_that_stands_still_goes_to_who_is_behind()
+    {
+        var content = TestContent.Bytes(40 * MiB);
+        var parent = await NodeAsync("node-b", ("Blob:StallBudget", "00:00:00.010"));
+        var download = new Download(parent, content).GrowTo(content.Length);
+
+        using var response = await parent.GetAsync($"/v2/app/blobs/{download.Digest}", (SpegelHeaders.Peer, "eu/a/node-a"), (SpegelHeaders.Follow, "1"));
+
+        Assert.Equal(content, await response.Content.ReadAsByteArrayAsync());
+    }
+
     [Theory]
     [InlineData("given up")]
     [InlineData("begun anew")]
@@ -957,13 +969,20 @@ public sealed class RelayTests : BlobTests
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task A_holder_that_gives_far_less_than_upstream_is_left_for_it_or_for_a_node_that_is_fetching_the_same(bool isAnotherFetching)
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    [InlineData(false, false)]
+    public async Task A_holder_that_gives_far_less_than_upstream_is_left_once_for_it_or_for_a_node_that_is_fetching_the_same(bool isAnotherFetching, bool hasFetchedUpstream)
     {
         var content = TestContent.Bytes(8 * MiB);
         var holder = Add(new ScriptedPeer(async call =>
         {
+            if (call.IsHead)
+            {
+                await call.TellProgressAsync(content.Length, upstream: hasFetchedUpstream ? null : 8 * MiB);
+                return;
+            }
+
             await call.SendAsync(content, upTo: MiB);
             for (var at = MiB; at < content.Length; at += 10_000)
             {
@@ -973,14 +992,19 @@ public sealed class RelayTests : BlobTests
         })).AsHolder("node-b");
         var other = Add(ScriptedPeer.Good(content)).AsHolder("node-c").Node;
         var node = await NodeAsync();
-        await LearnUpstreamAsync(node, bytes: 8 * MiB, seconds: 1);
+        if (hasFetchedUpstream)
+        {
+            await LearnUpstreamAsync(node, bytes: 8 * MiB, seconds: 1);
+        }
+
         var digest = new Download(node, content).Digest;
         Resolver.Holds(digest, holder);
         await LearnSizeAsync(node, digest, content.Length);
         Resolver.Following = question =>
             question.Slow is null ? new FollowAnswer(digest, 1, holder.Node) : isAnotherFetching ? new FollowAnswer(digest, 1, other) : new FollowAnswer(digest, 0);
 
-        using var response = await node.Http.GetAsync(Path(digest), HttpCompletionOption.ResponseHeadersRead);
+        var path = $"/v2/app/blobs/{digest}?ns=docker.io";
+        using var response = await node.GetAsync(path);
         var whole = response.Content.ReadAsByteArrayAsync();
 
         if (isAnotherFetching)
@@ -989,10 +1013,20 @@ public sealed class RelayTests : BlobTests
         }
         else
         {
+            // containerd asks for the rest at once, and then goes upstream.
             await Assert.ThrowsAnyAsync<Exception>(() => whole);
+            using var rest = await node.GetAsync(path, ("Range", $"bytes={MiB}-"));
+            Assert.Equal(HttpStatusCode.NotFound, rest.StatusCode);
+
+            // Who comes back has not got it there.
+            await EventuallyAsync(async () =>
+            {
+                using var again = await node.GetAsync(path, ("Range", $"bytes={MiB}-"));
+                return again.StatusCode == HttpStatusCode.PartialContent;
+            });
         }
 
-        Assert.Equal([null, "node-b"], Resolver.FollowQuestions.Select(question => question.Slow?.ToString()));
+        Assert.Equal("node-b", Assert.Single(Resolver.FollowQuestions, question => question.Slow is not null).Slow!.Value.ToString());
         Assert.Equal(0, await node.MetricAsync("spegel_dapr_blob_shunned_total"));
     }
 

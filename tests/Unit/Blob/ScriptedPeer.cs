@@ -105,9 +105,9 @@ internal sealed class ScriptedPeer : IAsyncDisposable
         /// <summary>Whether the request has this header.</summary>
         public bool Has(string header) => head.Contains($"\n{header}: ", StringComparison.OrdinalIgnoreCase);
 
-        /// <summary>Says how far it has come with content, from which node that comes, and how fast anything has come to it.</summary>
-        public Task TellProgressAsync(long bytes, string? source = null, long? fastest = null) => SendRawAsync(
-            $"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{SpegelHeaders.Progress}: {bytes}\r\n{Line(SpegelHeaders.Source, source)}{Line(SpegelHeaders.Fastest, fastest)}\r\n");
+        /// <summary>Says how far it has come with content, from which node that comes, and how fast anything has come to it from others and from upstream.</summary>
+        public Task TellProgressAsync(long bytes, string? source = null, long? fastest = null, long? upstream = null) => SendRawAsync(
+            $"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{SpegelHeaders.Progress}: {bytes}\r\n{Line(SpegelHeaders.Source, source)}{Line(SpegelHeaders.Fastest, fastest)}{Line(SpegelHeaders.Upstream, upstream)}\r\n");
 
         /// <summary>First and last byte of the request's range; null without one.</summary>
         public (long First, long? Last)? Range
