@@ -7,6 +7,8 @@ internal sealed class FastestRate(TimeProvider time)
 
     private readonly Lock _lock = new();
     private readonly RateWindow _now = new(time);
+    private double _fastestNow;
+    private long _fastestNowAt;
     private double _bytesPerSecond;
     private long _at;
     private double _least;
@@ -57,12 +59,28 @@ internal sealed class FastestRate(TimeProvider time)
         }
     }
 
+    /// <summary>The most that <see cref="Now"/> has been in the last minutes; null when it has not been known.</summary>
+    public double? FastestNow
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _fastestNow > 0 && time.GetElapsedTime(_fastestNowAt) < CountsFor ? _fastestNow : null;
+            }
+        }
+    }
+
     /// <summary>Takes in that bytes have come.</summary>
     public void Came(int bytes)
     {
         lock (_lock)
         {
             _now.Add(bytes);
+            if (_now.BytesPerSecond is { } now && (now >= _fastestNow || time.GetElapsedTime(_fastestNowAt) >= CountsFor))
+            {
+                (_fastestNow, _fastestNowAt) = (now, time.GetTimestamp());
+            }
         }
     }
 

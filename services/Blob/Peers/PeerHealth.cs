@@ -64,13 +64,20 @@ internal sealed class PeerHealth(IOptions<BlobOptions> options, BlobMetrics metr
         ProblemOfAll ?? Recall(_shunned, (node, digest))?.Reason ?? Recall(_slow, (node, digest))?.Reason ?? Recall(_silent, node)?.Reason;
 
     /// <summary>Does without the node for this content for a moment, once: it gives it far more slowly than upstream would.</summary>
-    public void Slow(NodeName node, Digest digest) => _slow.Set(
-        (node, digest),
-        new Problem("it gives this content far more slowly than upstream is expected to", time.GetTimestamp(), SlowFor),
-        new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = SlowRemembered });
+    public void Slow(NodeName node, Digest digest)
+    {
+        var problem = new Problem("it gives this content far more slowly than upstream is expected to", time.GetTimestamp(), SlowFor);
+        foreach (object of in new object[] { (node, digest), node })
+        {
+            _slow.Set(of, problem, new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = SlowRemembered });
+        }
+    }
 
     /// <summary>Whether that has been so lately.</summary>
     public bool HasBeenSlow(NodeName node, Digest digest) => _slow.TryGetValue((node, digest), out _);
+
+    /// <summary>Whether it has been so lately for any content.</summary>
+    public bool HasBeenSlow(NodeName node) => _slow.TryGetValue(node, out _);
 
     /// <summary>Stops asking the node for this content, of which it has sent corrupt bytes.</summary>
     public void Shun(NodeName node, Digest digest) =>

@@ -262,7 +262,7 @@ internal sealed class FollowSource(
         Volatile.Write(ref _received, answer.Offset);
         try
         {
-            await _watch.HolderIsSlowAsync(answer.Holder.Node, upstream, answer.Total, () => Volatile.Read(ref _received), cancellation);
+            await _watch.HolderIsSlowAsync(answer.Holder.Node, upstream, following.Health.HasBeenSlow(holder), answer.Total, () => Volatile.Read(ref _received), cancellation);
             _asked++;
             if (await following.Resolver.FollowAsync(digest, failed, declined, _holders, slow: holder, order, cancellation) is { } told && told.Parent?.Name != holder)
             {

@@ -151,17 +151,20 @@ internal sealed class ParentWatch(
 
     /// <summary>
     /// Watches what a node gives that has the content whole, and ends when that is so little that one copy from upstream would be there much sooner; else it is
-    /// ended by <paramref name="cancellation"/>. Where neither node has got anything from the registry lately that may be away, and nothing is too little.
+    /// ended by <paramref name="cancellation"/>. Where neither node has got anything from the registry lately that may be away, and nothing is too little. Nor is
+    /// what others usually give: where upstream is faster than the zone's links, content still comes from the zone.
     /// Which of several contents a shared link lets through is chance, so all that comes counts.
     /// </summary>
     /// <param name="holder">The node.</param>
     /// <param name="upstream">How many bytes a second the registry has given this node lately; null when it has given nothing.</param>
+    /// <param name="isKnown">Whether the node has been too slow before, so that what usually comes may be what came from there.</param>
     /// <param name="total">The content's length in bytes.</param>
     /// <param name="received">How many bytes have come, from the first on.</param>
     /// <param name="cancellation">Ends the watch.</param>
-    public async Task HolderIsSlowAsync(NodeIdentity holder, double? upstream, long total, Func<long> received, CancellationToken cancellation)
+    public async Task HolderIsSlowAsync(NodeIdentity holder, double? upstream, bool isKnown, long total, Func<long> received, CancellationToken cancellation)
     {
         var rates = new Dictionary<NodeName, Queue<(long At, long Bytes)>>();
+        var usual = isKnown ? null : fastest.FastestNow;
         RateOf(rates, node.Name, received());
         for (var looks = 0; looks < LooksForOthers;)
         {
@@ -170,7 +173,7 @@ internal sealed class ParentWatch(
             var now = received();
             var rate = RateOf(rates, node.Name, now);
             fastest.Saw(rate ?? 0);
-            looks = fastest.Now < SlowPartOfUpstream * upstream && total - now > rate * LeastGainOfCopy.TotalSeconds ? looks + 1 : 0;
+            looks = fastest.Now < SlowPartOfUpstream * upstream && !(fastest.Now >= SlowPart * usual) && total - now > rate * LeastGainOfCopy.TotalSeconds ? looks + 1 : 0;
         }
     }
 

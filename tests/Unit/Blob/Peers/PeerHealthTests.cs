@@ -22,6 +22,18 @@ public sealed class PeerHealthTests : IDisposable
         _health = new PeerHealth(Options.Create(new BlobOptions()), new BlobMetrics(_services.GetRequiredService<IMeterFactory>()), _time);
 
     [Fact]
+    public void Who_is_slow_is_done_without_for_a_moment_and_only_for_that_content()
+    {
+        _health.Slow(Node, Layer);
+
+        Assert.NotNull(_health.ProblemOf(Node, Layer));
+        Assert.Null(_health.ProblemOf(Node, Other));
+        _time.Advance(TimeSpan.FromSeconds(5));
+        Assert.Null(_health.ProblemOf(Node, Layer));
+        Assert.Equal((true, false, true), (_health.HasBeenSlow(Node, Layer), _health.HasBeenSlow(Node, Other), _health.HasBeenSlow(Node)));
+    }
+
+    [Fact]
     public void Who_is_guilty_is_not_asked_for_an_hour_and_who_may_be_innocent_for_minutes()
     {
         _health.Suspect(Node, Layer);
