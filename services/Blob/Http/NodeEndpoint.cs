@@ -79,6 +79,7 @@ internal sealed class NodeEndpoint(
                 : await SendBlobAsync(context, request, digest, plan, asked, told);
             if (tier is not null)
             {
+                upstream.Found(digest);
                 return RequestOutcomes.Of(tier.Value);
             }
 

@@ -8,7 +8,7 @@ namespace SpegelDapr.Blob.Peers;
 /// Which peers are not asked for now. One that sent corrupt content is not asked for that content for an hour, and for two minutes while another may have made it
 /// so. One that took a connection and then said nothing is asked for nothing for half a minute: an image has many layers, and each would wait for it anew
 /// until the budget ends. When several nodes in a row say nothing, none is asked for a while: then this node is cut off, or the others are. One that gave some
-/// content far more slowly than upstream would is not asked for that for the moment in which containerd turns to upstream. If it comes back, upstream is away.
+/// content far more slowly than upstream would is not asked for that for the moment in which containerd turns to upstream.
 /// </summary>
 internal sealed class PeerHealth(IOptions<BlobOptions> options, BlobMetrics metrics, TimeProvider time) : IDisposable
 {
@@ -63,21 +63,21 @@ internal sealed class PeerHealth(IOptions<BlobOptions> options, BlobMetrics metr
     public string? ProblemOf(NodeName node, Digest digest) =>
         ProblemOfAll ?? Recall(_shunned, (node, digest))?.Reason ?? Recall(_slow, (node, digest))?.Reason ?? Recall(_silent, node)?.Reason;
 
-    /// <summary>Does without the node for this content for a moment, once: it gives it far more slowly than upstream would.</summary>
+    /// <summary>Does without the node for this content for a moment, in which it is fetched upstream: the node gives it far more slowly.</summary>
     public void Slow(NodeName node, Digest digest)
     {
         var problem = new Problem("it gives this content far more slowly than upstream is expected to", time.GetTimestamp(), SlowFor);
-        foreach (object of in new object[] { (node, digest), node })
+        foreach (object of in new object[] { (node, digest), node, digest })
         {
             _slow.Set(of, problem, new MemoryCacheEntryOptions { Size = 1, AbsoluteExpirationRelativeToNow = SlowRemembered });
         }
     }
 
-    /// <summary>Whether that has been so lately.</summary>
-    public bool HasBeenSlow(NodeName node, Digest digest) => _slow.TryGetValue((node, digest), out _);
-
-    /// <summary>Whether it has been so lately for any content.</summary>
+    /// <summary>Whether the node has been slow lately.</summary>
     public bool HasBeenSlow(NodeName node) => _slow.TryGetValue(node, out _);
+
+    /// <summary>Whether this content was to be fetched upstream lately, since a node that has it is slow.</summary>
+    public bool HasTurnedUpstream(Digest digest) => _slow.TryGetValue(digest, out _);
 
     /// <summary>Stops asking the node for this content, of which it has sent corrupt bytes.</summary>
     public void Shun(NodeName node, Digest digest) =>

@@ -25,6 +25,7 @@ internal sealed class TransferEstimate(TimeProvider time)
     private long _samples;
     private long _passedOver;
     private long _refreshed = time.GetTimestamp();
+    private long? _bodyAt;
 
     /// <summary>The figures as they are now.</summary>
     public TransferFigures Figures
@@ -46,6 +47,18 @@ internal sealed class TransferEstimate(TimeProvider time)
             lock (_lock)
             {
                 return (_passedOver, time.GetElapsedTime(_refreshed));
+            }
+        }
+    }
+
+    /// <summary>How long ago the throughput was last seen; null when it never was.</summary>
+    public TimeSpan? SinceBody
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _bodyAt is { } at ? time.GetElapsedTime(at) : null;
             }
         }
     }
@@ -84,6 +97,7 @@ internal sealed class TransferEstimate(TimeProvider time)
             var isSurprise = duration.TotalSeconds > expected * Surprise || duration.TotalSeconds < expected / Surprise;
             var remains = isSurprise ? 0 : EarlierRemains;
             (_bytes, _seconds) = ((_bytes * remains) + bytes, (_seconds * remains) + duration.TotalSeconds);
+            _bodyAt = time.GetTimestamp();
             _samples++;
             Refresh();
             return isSurprise;

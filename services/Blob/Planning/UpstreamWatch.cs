@@ -31,6 +31,9 @@ internal sealed class UpstreamWatch(LocalContent local, Routes routes, BlobMetri
         }
     }
 
+    /// <summary>The node's containerd has been given the content here after all.</summary>
+    public void Found(Digest digest) => _misses.TryRemove(digest, out _);
+
     /// <summary>Looks which of the misses have come meanwhile.</summary>
     public void Look()
     {

@@ -60,6 +60,7 @@ internal sealed class FollowSource(
             // Holders may give it in several windows, for which the resolver is not asked again.
             if (_isFromHolders && _leaving is null && await following.StartFartherAsync(farther, request, cancellation) is { } more)
             {
+                WatchHolder(more);
                 return more;
             }
 
@@ -241,13 +242,22 @@ internal sealed class FollowSource(
         _declined.Clear();
     }
 
-    /// <summary>Watches a holder that gives all the rest. Where several give windows, one that is slow gives fewer.</summary>
+    /// <summary>
+    /// Watches a holder that gives all the rest. Where several give windows, one that is slow gives fewer; and where farther nodes have it, they are not to be
+    /// asked because a near one is slow.
+    /// </summary>
     private void WatchHolder(PeerAnswer answer)
     {
+        if (following.Health.HasTurnedUpstream(digest))
+        {
+            // Here it is again: upstream has not given it.
+            following.Routes.Away(plan.Registry);
+        }
+
         if (answer.Offset + answer.Length == answer.Total
-            && answer.Holder.Tier == Tier.SameZone
+            && plan.Holders.All(holder => holder.Tier == Tier.SameZone)
             && _asked < ParentWatch.MostAsked
-            && !following.Health.HasBeenSlow(answer.Holder.Node.Name, digest))
+            && !following.Routes.IsAway(plan.Registry))
         {
             _watching = new CancellationTokenSource();
             _ = WatchHolderAsync(answer, [.. _failed], [.. _declined], _order, _watching.Token);
@@ -262,13 +272,26 @@ internal sealed class FollowSource(
         Volatile.Write(ref _received, answer.Offset);
         try
         {
-            await _watch.HolderIsSlowAsync(answer.Holder.Node, upstream, following.Health.HasBeenSlow(holder), answer.Total, () => Volatile.Read(ref _received), cancellation);
-            _asked++;
-            if (await following.Resolver.FollowAsync(digest, failed, declined, _holders, slow: holder, order, cancellation) is { } told && told.Parent?.Name != holder)
+            while (_asked < ParentWatch.MostAsked)
             {
-                following.Health.Slow(holder, digest);
-                _leaving = new Leaving(holder, null, 0, told);
-                answer.Leave(told.Parent is { } better ? $"it is slow, and {better.Name} is fetching the same" : "it is slow, and upstream is expected to be faster");
+                await _watch.HolderIsSlowAsync(
+                    answer.Holder.Node, upstream, following.Health.HasBeenSlow(holder), answer.Total, () => Volatile.Read(ref _received), cancellation);
+                _asked++;
+                var told = await following.Resolver.FollowAsync(digest, failed, declined, _holders, slow: holder, order, cancellation);
+                if (told?.Parent is { } other && other.Name != holder && await _watch.IsAheadAsync(other, Volatile.Read(ref _received), cancellation))
+                {
+                    _leaving = new Leaving(holder, null, 0, told);
+                    answer.Leave($"it is slow, and {other.Name} is fetching the same");
+                    return;
+                }
+
+                if (told is { Parent: null })
+                {
+                    following.Health.Slow(holder, digest);
+                    _leaving = new Leaving(holder, null, 0, told);
+                    answer.Leave("it is slow, and upstream is expected to be faster");
+                    return;
+                }
             }
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)

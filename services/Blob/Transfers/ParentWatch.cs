@@ -49,6 +49,9 @@ internal sealed class ParentWatch(
     private const double SlowPartOfUpstream = 0.25;
     private const double SlowPartOfOthers = 0.125;
 
+    /// <summary>A node that has the content is slow by this part: to leave it costs a copy from upstream, and what is slow may be this node's disk.</summary>
+    private const double SlowPartOfHolder = 0.15;
+
     /// <summary>
     /// This number of looks in turn must say the same. It is larger where not this node's parent is slow but one before it, since that one's follower is to go
     /// first, and larger still where the resolver is to name another, which may mean a second copy in the zone.
@@ -169,13 +172,17 @@ internal sealed class ParentWatch(
         for (var looks = 0; looks < LooksForOthers;)
         {
             await Task.Delay(FirstInterval, time, cancellation);
-            upstream ??= (await peers.ProgressAsync(holder, target, cancellation))?.Upstream ?? 0;
+            upstream ??= await peers.ProgressAsync(holder, target, cancellation) is { } progress ? progress.Upstream ?? 0 : null;
             var now = received();
             var rate = RateOf(rates, node.Name, now);
             fastest.Saw(rate ?? 0);
-            looks = fastest.Now < SlowPartOfUpstream * upstream && !(fastest.Now >= SlowPart * usual) && total - now > rate * LeastGainOfCopy.TotalSeconds ? looks + 1 : 0;
+            looks = fastest.Now < SlowPartOfHolder * upstream && !(fastest.Now >= SlowPartOfHolder * usual) && total - now > rate * LeastGainOfCopy.TotalSeconds ? looks + 1 : 0;
         }
     }
+
+    /// <summary>Whether a node has come farther with the content.</summary>
+    public async Task<bool> IsAheadAsync(NodeIdentity other, long received, CancellationToken cancellation) =>
+        (await peers.ProgressAsync(other, target, cancellation))?.Bytes > received;
 
     /// <summary>Whether this node takes far less than the one before it gets, which has more for it.</summary>
     private bool IsLittle(Ancestor before, long received) =>

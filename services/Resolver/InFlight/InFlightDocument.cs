@@ -283,6 +283,7 @@ internal sealed record InFlightDocument(IReadOnlyList<InFlightNode> Nodes)
             return nodes;
         }
 
+        nodes.RemoveAll(node => node is { IsComplete: true, Followers: 0 });
         var below = nodes.Where(node => depths.GetValueOrDefault(node.Node) > 0).ToLookup(IsFull);
         var full = below[true].OrderBy(node => node.Order).ToList();
         var others = below[false].ToList();

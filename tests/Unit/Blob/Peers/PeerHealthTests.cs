@@ -30,7 +30,7 @@ public sealed class PeerHealthTests : IDisposable
         Assert.Null(_health.ProblemOf(Node, Other));
         _time.Advance(TimeSpan.FromSeconds(5));
         Assert.Null(_health.ProblemOf(Node, Layer));
-        Assert.Equal((true, false, true), (_health.HasBeenSlow(Node, Layer), _health.HasBeenSlow(Node, Other), _health.HasBeenSlow(Node)));
+        Assert.Equal((true, true, false), (_health.HasBeenSlow(Node), _health.HasTurnedUpstream(Layer), _health.HasTurnedUpstream(Other)));
     }
 
     [Fact]
