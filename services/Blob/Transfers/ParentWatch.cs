@@ -52,6 +52,9 @@ internal sealed class ParentWatch(
     /// <summary>A node that has the content is slow by this part: to leave it costs a copy from upstream, and what is slow may be this node's disk.</summary>
     private const double SlowPartOfHolder = 0.15;
 
+    /// <summary>While it is not known what usually comes, all contents together are little below this part of what upstream gives of one.</summary>
+    private const double LittleOfUpstream = 0.5;
+
     /// <summary>
     /// This number of looks in turn must say the same. It is larger where not this node's parent is slow but one before it, since that one's follower is to go
     /// first, and larger still where the resolver is to name another, which may mean a second copy in the zone.
@@ -176,7 +179,8 @@ internal sealed class ParentWatch(
             var now = received();
             var rate = RateOf(rates, node.Name, now);
             fastest.Saw(rate ?? 0);
-            looks = fastest.Now < SlowPartOfHolder * upstream && !(fastest.Now >= SlowPartOfHolder * usual) && total - now > rate * LeastGainOfCopy.TotalSeconds ? looks + 1 : 0;
+            var little = SlowPartOfHolder * usual ?? LittleOfUpstream * upstream;
+            looks = rate < SlowPartOfHolder * upstream && fastest.Now < little && total - now > rate * LeastGainOfCopy.TotalSeconds ? looks + 1 : 0;
         }
     }
 
