@@ -49,10 +49,10 @@ internal sealed class ParentWatch(
     private const double SlowPartOfUpstream = 0.25;
     private const double SlowPartOfOthers = 0.125;
 
-    /// <summary>A node that has the content is slow by this part: to leave it costs a copy from upstream, and what is slow may be this node's disk.</summary>
-    private const double SlowPartOfHolder = 0.15;
-
-    /// <summary>While it is not known what usually comes, all contents together are little below this part of what upstream gives of one.</summary>
+    /// <summary>
+    /// All contents together are little below this part of what usually comes or, while that is not known, the second part of what upstream gives of one.
+    /// </summary>
+    private const double LittleOfUsual = 0.15;
     private const double LittleOfUpstream = 0.5;
 
     /// <summary>
@@ -179,8 +179,8 @@ internal sealed class ParentWatch(
             var now = received();
             var rate = RateOf(rates, node.Name, now);
             fastest.Saw(rate ?? 0);
-            var little = SlowPartOfHolder * usual ?? LittleOfUpstream * upstream;
-            looks = rate < SlowPartOfHolder * upstream && fastest.Now < little && total - now > rate * LeastGainOfCopy.TotalSeconds ? looks + 1 : 0;
+            var little = LittleOfUsual * usual ?? LittleOfUpstream * upstream;
+            looks = rate < SlowPartOfUpstream * upstream && fastest.Now < little && total - now > rate * LeastGainOfCopy.TotalSeconds ? looks + 1 : 0;
         }
     }
 
