@@ -5,6 +5,7 @@ using SpegelDapr.Blob.Http;
 using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob.Peers;
 using SpegelDapr.Blob.Planning;
+using SpegelDapr.Blob.Recording;
 using SpegelDapr.Blob.Resolving;
 using SpegelDapr.Blob.Transfers;
 using SpegelDapr.Contracts;
@@ -84,6 +85,8 @@ public static class BlobService
         builder.Services.AddSingleton<ContentSender>();
         builder.Services.AddSingleton<NodeEndpoint>();
         builder.Services.AddSingleton<PeerEndpoint>();
+        builder.Services.AddSingleton<FlightRecorder>();
+        builder.Services.AddSingleton<TransfersEndpoint>();
         builder.Services.AddSingleton<MirrorEndpoint>();
         builder.Services.AddHostedService<MirrorAddressWatch>();
         builder.Services.AddSingleton<ContentReadableCheck>();
@@ -95,6 +98,9 @@ public static class BlobService
         app.MapWhen(
             context => context.Request.Path == Explanation.Path,
             explain => explain.Run(app.Services.GetRequiredService<ExplainEndpoint>().HandleAsync));
+        app.MapWhen(
+            context => context.Request.Path == RecordedTransfers.Path,
+            transfers => transfers.Run(app.Services.GetRequiredService<TransfersEndpoint>().HandleAsync));
         app.Run(app.Services.GetRequiredService<MirrorEndpoint>().HandleAsync);
         return app;
     }

@@ -24,6 +24,7 @@ namespace SpegelDapr.Contracts;
 [JsonSerializable(typeof(FollowAnswer))]
 [JsonSerializable(typeof(InFlightAnswer))]
 [JsonSerializable(typeof(Explanation))]
+[JsonSerializable(typeof(RecordedTransfers))]
 public sealed partial class ContractsJson : JsonSerializerContext
 {
     /// <summary>The JSON of an event, in UTF-8.</summary>

@@ -9,6 +9,7 @@ using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob.Planning;
 using SpegelDapr.Blob.Transfers;
 using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Simulation;
 
@@ -35,7 +36,7 @@ internal sealed class Swarm : IDisposable
         (Plan, Log) = (plan, log);
         _random = new Random(plan.Seed);
         Registry = new Link(Time, plan.RegistryBytesPerSecond);
-        Metrics = new BlobMetrics(_meters.GetRequiredService<IMeterFactory>());
+        Metrics = new BlobMetrics(_meters.GetRequiredService<IMeterFactory>(), Options.Create(new NodeOptions()), Time);
         _verifier = new ContentVerifier(BlobOptions, Metrics, Time, Lifetime, NullLogger<ContentVerifier>.Instance);
         Local = new LocalContent(BlobOptions, _verifier, NullLogger<LocalContent>.Instance);
         if (plan.IsHashed)

@@ -2,6 +2,7 @@ using System.Buffers;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob.Planning;
+using SpegelDapr.Blob.Recording;
 using SpegelDapr.Blob.Transfers;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
@@ -24,7 +25,7 @@ internal sealed class ContentSender(
     /// <summary>So much of a manifest is sent at once, so that what the client does not read waits in one copy and not in two.</summary>
     private const int ManifestChunkBytes = TransferSlots.SmallManifestBytes;
 
-    private readonly NodeName _node = node.Value.Identity.Name;
+    private readonly Holder _self = new(node.Value.Identity, Tier.Local);
 
     /// <summary>Answers that there is no such content.</summary>
     public static async Task<RequestOutcome> MissAsync(HttpContext context, OciError error)
@@ -37,24 +38,32 @@ internal sealed class ContentSender(
     public ResponseSender BodyOf(HttpContext context) => new(context, time, lifetime.ApplicationStopping);
 
     /// <summary>Sends what the node has.</summary>
-    public async Task<RequestOutcome> SendAsync(HttpContext context, MirrorRequest request, Digest digest, LocalFile file, bool toPeer, FedPeer? peer = null)
+    /// <param name="context">The request that is answered.</param>
+    /// <param name="request">The same, as it was read.</param>
+    /// <param name="digest">The content.</param>
+    /// <param name="file">The node's copy.</param>
+    /// <param name="recording">What is recorded of a request of the node's own containerd; null for one of a peer.</param>
+    /// <param name="peer">The peer, where it takes a place; null for none.</param>
+    public async Task<RequestOutcome> SendAsync(
+        HttpContext context, MirrorRequest request, Digest digest, LocalFile file, TransferRecording? recording = null, FedPeer? peer = null)
     {
+        var toPeer = recording is null;
         if (request.Kind == ContentKind.Blob)
         {
             var response = new ContentResponse(
-                digest, ContentResponse.BlobMediaType, file.Length, Tier.Local, _node, InPieces: toPeer && ContentResponse.TakesPieces(context.Request));
+                digest, ContentResponse.BlobMediaType, file.Length, Tier.Local, _self.Node.Name, InPieces: toPeer && ContentResponse.TakesPieces(context.Request));
             if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
             {
                 await (response.InPieces
                     ? SendInPiecesAsync(context, offset, count, (buffer, at) => ValueTask.FromResult(Read(file, buffer.Span, at)), (sent, _) => peer?.Sent(sent, isBehind: true), isRelayed: false)
-                    : SendFileAsync(context, file, offset, count, toPeer, peer));
+                    : SendFileAsync(context, file, offset, count, recording, peer));
             }
 
             return RequestOutcome.Local;
         }
 
         using var place = await TryTakeForManifestAsync(context, file.Length, toPeer);
-        return place is not null && await TrySendManifestAsync(context, request, digest, file.ReadAll(), Tier.Local, _node, toPeer, isRelayed: false)
+        return place is not null && await TrySendManifestAsync(context, request, digest, file.ReadAll(), _self, recording, isRelayed: false)
             ? RequestOutcome.Local
             : await MissAsync(context, OciError.Unknown(request.Kind));
     }
@@ -67,14 +76,14 @@ internal sealed class ContentSender(
 
     /// <summary>Sends a manifest, whose bytes match its digest, and prepares for what it refers to; false when they are no manifest.</summary>
     public async Task<bool> TrySendManifestAsync(
-        HttpContext context, MirrorRequest request, Digest digest, byte[] bytes, Tier tier, NodeName holder, bool toPeer, bool isRelayed)
+        HttpContext context, MirrorRequest request, Digest digest, byte[] bytes, Holder from, TransferRecording? recording, bool isRelayed)
     {
         if (OciManifest.TryParse(bytes) is not { EffectiveMediaType: { } mediaType } manifest)
         {
             return false;
         }
 
-        if (toPeer)
+        if (recording is null)
         {
             prefetch.ForPeer(manifest);
         }
@@ -83,9 +92,10 @@ internal sealed class ContentSender(
             prefetch.ForNode(manifest, request.Registry);
         }
 
-        var response = new ContentResponse(digest, mediaType, bytes.Length, tier, holder, isRelayed);
+        var response = new ContentResponse(digest, mediaType, bytes.Length, from.Tier, from.Node.Name, isRelayed);
         if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
         {
+            recording?.Came(from, count, isRelayed);
             using var body = BodyOf(context);
             for (var (sent, chunk) = (0, 0); sent < count; sent += chunk)
             {
@@ -94,7 +104,7 @@ internal sealed class ContentSender(
                 await body.SendAsync(chunk);
             }
 
-            metrics.Served(count, tier, ContentKind.Manifest, toPeer, isRelayed);
+            metrics.Served(count, from, ContentKind.Manifest, toPeer: recording is null, isRelayed);
         }
 
         return true;
@@ -127,7 +137,7 @@ internal sealed class ContentSender(
                 await body.SendPiecesAsync(buffer.AsSpan(0, sent), offset);
                 (offset, count) = (offset + sent, count - sent);
                 told(sent, offset);
-                metrics.Served(sent, Tier.Local, ContentKind.Blob, toPeer: true, isRelayed);
+                metrics.Served(sent, _self, ContentKind.Blob, toPeer: true, isRelayed);
             }
         }
         finally
@@ -143,7 +153,7 @@ internal sealed class ContentSender(
         return file.HasChanged ? throw new IOException("The file has changed while it was sent.") : read;
     }
 
-    private async Task SendFileAsync(HttpContext context, LocalFile file, long offset, long count, bool toPeer, FedPeer? peer)
+    private async Task SendFileAsync(HttpContext context, LocalFile file, long offset, long count, TransferRecording? recording, FedPeer? peer)
     {
         // The file is read into the buffers that Kestrel sends from: measured over loopback, this is faster than sendfile.
         using var body = BodyOf(context);
@@ -157,9 +167,10 @@ internal sealed class ContentSender(
             }
 
             (offset, count) = (offset + read, count - read);
+            recording?.Came(_self, read, isRelayed: false);
             await body.SendAsync(read);
             peer?.Sent(read, isBehind: true);
-            metrics.Served(read, Tier.Local, ContentKind.Blob, toPeer);
+            metrics.Served(read, _self, ContentKind.Blob, toPeer: recording is null);
         }
     }
 }

@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Options;
+using SpegelDapr.Blob.Recording;
 using SpegelDapr.Blob.Transfers;
 using SpegelDapr.Contracts;
 using SpegelDapr.ServiceDefaults;
@@ -8,7 +9,7 @@ namespace SpegelDapr.Blob.Http;
 
 /// <summary>Reads every request on the mirror's port, and has it answered: one of another node by <see cref="PeerEndpoint"/>, any other by <see cref="NodeEndpoint"/>.</summary>
 internal sealed partial class MirrorEndpoint(
-    NodeEndpoint nodes, PeerEndpoint peers, RegistryFilter registries, IOptions<NodeOptions> node, BlobMetrics metrics, ILogger<MirrorEndpoint> logger)
+    NodeEndpoint nodes, PeerEndpoint peers, RegistryFilter registries, IOptions<NodeOptions> node, FlightRecorder recorder, BlobMetrics metrics, ILogger<MirrorEndpoint> logger)
 {
     private readonly NodeName _node = node.Value.Identity.Name;
 
@@ -46,12 +47,13 @@ internal sealed partial class MirrorEndpoint(
     {
         var fromPeer = context.Request.Headers.ContainsKey(SpegelHeaders.Peer);
         var outcome = RequestOutcome.Broken;
+        var recording = fromPeer ? null : recorder.Begin(request);
         try
         {
             outcome = request.Registry is { } registry && !registries.IsAllowed(registry, request.Repository, request.Tag)
                 ? await ContentSender.MissAsync(context, OciError.NotMirrored(registry))
-                : fromPeer ? await peers.AnswerAsync(context, request)
-                : await nodes.AnswerAsync(context, request);
+                : recording is null ? await peers.AnswerAsync(context, request)
+                : await nodes.AnswerAsync(context, request, recording);
         }
         catch (Exception) when (context.RequestAborted.IsCancellationRequested)
         {
@@ -72,6 +74,11 @@ internal sealed partial class MirrorEndpoint(
         }
         finally
         {
+            if (recording is not null)
+            {
+                recorder.End(recording, outcome);
+            }
+
             metrics.Request(outcome, request.Kind, fromPeer);
         }
     }

@@ -2,6 +2,7 @@ using System.Buffers;
 using Microsoft.Extensions.Options;
 using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob.Planning;
+using SpegelDapr.Blob.Recording;
 using SpegelDapr.Blob.Resolving;
 using SpegelDapr.Blob.Transfers;
 using SpegelDapr.Contracts;
@@ -26,8 +27,8 @@ internal sealed class NodeEndpoint(
     TransferSlots slots,
     BlobMetrics metrics)
 {
-    /// <summary>Answers a request.</summary>
-    public async Task<RequestOutcome> AnswerAsync(HttpContext context, MirrorRequest request)
+    /// <summary>Answers a request, of which is recorded what happens.</summary>
+    public async Task<RequestOutcome> AnswerAsync(HttpContext context, MirrorRequest request, TransferRecording recording)
     {
         var cancellation = context.RequestAborted;
         if (request is { Tag: not null, Registry: null })
@@ -40,6 +41,7 @@ internal sealed class NodeEndpoint(
             return await ContentSender.MissAsync(context, OciError.Unknown(request.Kind));
         }
 
+        recording.Names(digest);
         if (request.Kind == ContentKind.Referrers)
         {
             await referrers.WriteAsync(context, digest);
@@ -59,7 +61,7 @@ internal sealed class NodeEndpoint(
         {
             if (file is not null)
             {
-                return await sender.SendAsync(context, request, digest, file, toPeer: false);
+                return await sender.SendAsync(context, request, digest, file, recording);
             }
         }
 
@@ -71,12 +73,13 @@ internal sealed class NodeEndpoint(
         var isFirst = !ContentResponse.IsRest(asked) && feeds.TailOf(digest) is null;
         var (known, told) = await holders.FindAsync(digest, isFirst ? planner.FetchingOf(question, feeds.Leads(digest) ? null : feeds.OrderOf(digest)) : null, cancellation);
         var plan = planner.Plan(question, new PullKnowledge(known?.Holders, inFlight));
+        recording.Planned(plan, asked?.First);
         planner.CarryOut(plan);
         if (plan.HasPeers)
         {
-            var tier = request.Kind == ContentKind.Manifest ? await SendManifestAsync(context, request, digest, plan, told)
+            var tier = request.Kind == ContentKind.Manifest ? await SendManifestAsync(context, request, digest, plan, told, recording)
                 : !isGet ? await SendHeadAsync(context, request, digest, plan)
-                : await SendBlobAsync(context, request, digest, plan, asked, told);
+                : await SendBlobAsync(context, request, digest, plan, asked, told, recording);
             if (tier is not null)
             {
                 upstream.Found(digest);
@@ -101,13 +104,13 @@ internal sealed class NodeEndpoint(
     /// <summary>Whether a request may be one of a containerd that downloads: a range that ends is never one.</summary>
     private static bool MayFollow(ContentKind kind, ByteRange? asked) => kind == ContentKind.Manifest || asked?.Last is null;
 
-    private async Task<Tier?> SendManifestAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan, FollowAnswer? told)
+    private async Task<Tier?> SendManifestAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan, FollowAnswer? told, TransferRecording recording)
     {
         IDisposable? place = null;
         try
         {
             return await peers.ReadAllAsync(plan, request.PeerTarget(digest), digest, told, HasPlaceAsync, context.RequestAborted) is var (bytes, holder, isRelayed)
-                && await sender.TrySendManifestAsync(context, request, digest, bytes, holder.Tier, holder.Node.Name, toPeer: false, isRelayed)
+                && await sender.TrySendManifestAsync(context, request, digest, bytes, holder, recording, isRelayed)
                     ? holder.Tier
                     : null;
         }
@@ -131,7 +134,7 @@ internal sealed class NodeEndpoint(
         return holder.Tier;
     }
 
-    private async Task<Tier?> SendBlobAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan, ByteRange? asked, FollowAnswer? told)
+    private async Task<Tier?> SendBlobAsync(HttpContext context, MirrorRequest request, Digest digest, PullPlan plan, ByteRange? asked, FollowAnswer? told, TransferRecording recording)
     {
         // Any range may be answered with the whole. One from the end is, since its first byte is unknown. One that is the whole is, because a containerd
         // that fetches in parallel begins so, and then does not.
@@ -167,8 +170,9 @@ internal sealed class NodeEndpoint(
                     local.Received(digest, transfer.Total);
                 }
 
+                recording.Came(transfer.Holder, read, transfer.IsRelayed);
                 await body.SendAsync(read);
-                metrics.Served(read, transfer.Holder.Tier, ContentKind.Blob, toPeer: false, transfer.IsRelayed);
+                metrics.Served(read, transfer.Holder, ContentKind.Blob, toPeer: false, transfer.IsRelayed);
                 read = await transfer.ReadAsync(body.GetMemory(ContentSender.ChunkBytes));
             }
             while (read > 0);

@@ -55,6 +55,9 @@ internal sealed record OciError(int Status, string Code, string Message)
     public static OciError OutsideBoundary { get; } = new(
         StatusCodes.Status403Forbidden, "DENIED", "This node serves only nodes inside its boundary.");
 
+    public static OciError OnlyForTheNode { get; } = new(
+        StatusCodes.Status403Forbidden, "DENIED", "Only the node itself is told what it has pulled: ask on the node, or add your network to Blob:Clients.");
+
     public static OciError RangeNotSatisfiable(long length) => new(
         StatusCodes.Status416RangeNotSatisfiable, "SIZE_INVALID", $"The range begins beyond the content's {length} bytes.");
 

@@ -26,7 +26,7 @@ internal sealed class PeerEndpoint(
     /// <summary>What a follower may lack without being behind: containerd writes 1 MiB at a time, and sockets hold some.</summary>
     private const long LeastBehindBytes = 4 * 1024 * 1024;
 
-    private readonly NodeName _node = node.Value.Identity.Name;
+    private readonly Holder _self = new(node.Value.Identity, Tier.Local);
 
     /// <summary>Answers a request.</summary>
     public async Task<RequestOutcome> AnswerAsync(HttpContext context, MirrorRequest request)
@@ -81,13 +81,13 @@ internal sealed class PeerEndpoint(
     {
         if (!HttpMethods.IsGet(context.Request.Method) || request.Kind != ContentKind.Blob)
         {
-            return await sender.SendAsync(context, request, digest, file, toPeer: true);
+            return await sender.SendAsync(context, request, digest, file);
         }
 
         using var peer = TryFeed(context, digest, file.Length);
         return peer is null
             ? await DeclineAsync(context, fed.Of(digest))
-            : await sender.SendAsync(context, request, digest, file, toPeer: true, peer);
+            : await sender.SendAsync(context, request, digest, file, peer: peer);
     }
 
     private FedPeer? TryFeed(HttpContext context, Digest digest, long length)
@@ -133,7 +133,7 @@ internal sealed class PeerEndpoint(
                 }
 
                 var inPieces = ContentResponse.TakesPieces(context.Request);
-                var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _node, IsRelayed: true, inPieces);
+                var response = new ContentResponse(digest, ContentResponse.BlobMediaType, download.Total, Tier.Local, _self.Node.Name, IsRelayed: true, inPieces);
                 if (await response.BeginAsync(context, ContentResponse.RangeOf(context.Request, digest)) is var (offset, count))
                 {
                     await (response.InPieces
@@ -172,7 +172,7 @@ internal sealed class PeerEndpoint(
         }
 
         var headers = context.Response.Headers;
-        headers[SpegelHeaders.Holder] = _node.ToString();
+        headers[SpegelHeaders.Holder] = _self.Node.Name.ToString();
         headers[SpegelHeaders.Progress] = bytes.ToString(CultureInfo.InvariantCulture);
         if (whole is null && feeds.ParentOf(digest) is var (parent, _))
         {
@@ -203,7 +203,7 @@ internal sealed class PeerEndpoint(
             (offset, count) = (offset + read, count - read);
             await body.SendAsync(read);
             told(read, offset);
-            metrics.Served(read, Tier.Local, ContentKind.Blob, toPeer: true, isRelayed: true);
+            metrics.Served(read, _self, ContentKind.Blob, toPeer: true, isRelayed: true);
         }
     }
 }

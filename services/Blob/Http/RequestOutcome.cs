@@ -56,6 +56,16 @@ internal static class RequestOutcomes
         _ => throw new ArgumentOutOfRangeException(nameof(tier), tier, null),
     };
 
+    /// <summary>How far the bytes of an answer with that outcome have come; null when there were none.</summary>
+    public static Tier? TierOf(RequestOutcome outcome) => outcome switch
+    {
+        RequestOutcome.Local => Tier.Local,
+        RequestOutcome.SameZone => Tier.SameZone,
+        RequestOutcome.SameRegion => Tier.SameRegion,
+        RequestOutcome.CrossRegion => Tier.CrossRegion,
+        _ => null,
+    };
+
     /// <summary>Its name in camel case.</summary>
     public static string Name(this RequestOutcome outcome) => JsonNamingPolicy.CamelCase.ConvertName(outcome.ToString());
 }

@@ -88,7 +88,6 @@ internal sealed partial class HedgedStart(
         {
             var answer = await attempt.Answer;
             var waited = time.GetElapsedTime(attempt.Started);
-            metrics.FirstByte(waited, attempt.Holder.Tier);
             routes.From(attempt.Holder.Node.Location).ObserveFirstByte(waited);
             health.Answered();
             return answer;

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob.Peers;
+using SpegelDapr.Blob.Recording;
 using SpegelDapr.Contracts;
 
 namespace SpegelDapr.Blob.Planning;
@@ -9,7 +10,7 @@ namespace SpegelDapr.Blob.Planning;
 /// Learns how fast upstream is from what containerd really does: after a miss it goes there, and the file that it then commits says by its
 /// time when the last byte had come.
 /// </summary>
-internal sealed class UpstreamWatch(LocalContent local, Routes routes, BlobMetrics metrics, TimeProvider time) : BackgroundService
+internal sealed class UpstreamWatch(LocalContent local, Routes routes, FlightRecorder recorder, BlobMetrics metrics, TimeProvider time) : BackgroundService
 {
     private const int MostWatched = 4096;
 
@@ -51,7 +52,8 @@ internal sealed class UpstreamWatch(LocalContent local, Routes routes, BlobMetri
                     local.VerifyAhead(digest);
                     var bytes = Math.Max(0, file.Length - miss.First);
                     routes.ReceivedFromUpstream(miss.Registry, bytes, duration);
-                    metrics.ReceivedFromUpstream(bytes, duration);
+                    metrics.ReceivedFromUpstream(miss.Registry, bytes, duration);
+                    recorder.FetchedUpstream(digest, bytes, duration);
                 }
             }
             else if (now - miss.At > Patience)

@@ -61,11 +61,6 @@ internal sealed partial class VerifyingReader(ResumingReader reader, Ingests ing
             if (_hash is null || Digest.FromHash(reader.Part.Digest.HashAlgorithm, _hash.GetHashAndReset()) == reader.Part.Digest)
             {
                 _complete = true;
-                if (!IsRelayed)
-                {
-                    metrics.Transferred(reader.Elapsed, Holder.Tier);
-                }
-
                 return held;
             }
 

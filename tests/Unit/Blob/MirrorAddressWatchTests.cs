@@ -56,7 +56,7 @@ public sealed class MirrorAddressWatchTests : IAsyncLifetime
         using var watch = new MirrorAddressWatch(
             Options.Create(new BlobOptions { MirrorAddress = _address.ToString().TrimEnd('/') }),
             Options.Create(new NodeOptions { Name = "node-a", Address = "http://10.0.0.1:5000" }),
-            new BlobMetrics(_meters.GetRequiredService<IMeterFactory>()),
+            new BlobMetrics(_meters.GetRequiredService<IMeterFactory>(), Options.Create(new NodeOptions()), _time),
             _time,
             _log);
         _answers = "node-a";
@@ -84,7 +84,7 @@ public sealed class MirrorAddressWatchTests : IAsyncLifetime
         using var watch = new MirrorAddressWatch(
             Options.Create(new BlobOptions { MirrorAddress = _address.ToString().TrimEnd('/') }),
             Options.Create(new NodeOptions { Name = "node-a", Address = "http://10.0.0.1:5000" }),
-            new BlobMetrics(_meters.GetRequiredService<IMeterFactory>()),
+            new BlobMetrics(_meters.GetRequiredService<IMeterFactory>(), Options.Create(new NodeOptions()), _time),
             _time,
             _log);
         await watch.StartAsync(CancellationToken.None);

@@ -22,7 +22,7 @@ internal sealed class NodesResolverClient : IDisposable
             _dapr,
             Options.Create(new NodeOptions { Name = "node-a", Region = "eu", Zone = "a", Address = "http://127.0.0.1:1" }),
             Options.Create(new BlobOptions()),
-            new BlobMetrics(_services.GetRequiredService<IMeterFactory>()),
+            new BlobMetrics(_services.GetRequiredService<IMeterFactory>(), Options.Create(new NodeOptions()), time),
             time,
             logger);
     }

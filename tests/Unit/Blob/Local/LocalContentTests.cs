@@ -9,6 +9,7 @@ using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Blob.Local;
 using SpegelDapr.Blob;
 using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Blob.Local;
 
@@ -33,7 +34,7 @@ public sealed class LocalContentTests : IDisposable
         Directory.CreateDirectory(Path.Combine(_directory, "blobs", "sha256"));
         _options = Options.Create(new BlobOptions { ContentPath = _directory });
         _verifier = new ContentVerifier(
-            _options, new BlobMetrics(_services.GetRequiredService<IMeterFactory>()), _time, _lifetime, NullLogger<ContentVerifier>.Instance);
+            _options, new BlobMetrics(_services.GetRequiredService<IMeterFactory>(), Options.Create(new NodeOptions()), _time), _time, _lifetime, NullLogger<ContentVerifier>.Instance);
         _local = new LocalContent(_options, _verifier, NullLogger<LocalContent>.Instance);
     }
 

@@ -5,6 +5,7 @@ using Microsoft.Extensions.Time.Testing;
 using SpegelDapr.Blob;
 using SpegelDapr.Blob.Peers;
 using SpegelDapr.Contracts;
+using SpegelDapr.ServiceDefaults;
 
 namespace SpegelDapr.Unit.Blob.Peers;
 
@@ -19,7 +20,7 @@ public sealed class PeerHealthTests : IDisposable
     private readonly PeerHealth _health;
 
     public PeerHealthTests() =>
-        _health = new PeerHealth(Options.Create(new BlobOptions()), new BlobMetrics(_services.GetRequiredService<IMeterFactory>()), _time);
+        _health = new PeerHealth(Options.Create(new BlobOptions()), new BlobMetrics(_services.GetRequiredService<IMeterFactory>(), Options.Create(new NodeOptions()), _time), _time);
 
     [Fact]
     public void Who_is_slow_is_done_without_for_a_moment_and_only_for_that_content()
