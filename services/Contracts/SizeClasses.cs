@@ -14,6 +14,6 @@ public static class SizeClasses
     /// <summary>All classes, by the most bytes that content of the class has; that of the last one is <c>more</c>.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. Classes.Select(of => of.Name)];
 
-    /// <summary>The class of content of so many bytes.</summary>
+    /// <summary>The class of content by its length in bytes.</summary>
     public static string Of(long bytes) => Array.Find(Classes, of => bytes <= of.MaxBytes).Name;
 }

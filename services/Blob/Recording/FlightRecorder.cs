@@ -54,7 +54,7 @@ internal sealed class FlightRecorder(BlobMetrics metrics, TimeProvider time)
     {
         lock (_lock)
         {
-            foreach (var place in LatestFirst().Where(place => _transfers[place]!.Digest == digest && Misses.Contains(_transfers[place]!.Outcome)).Take(1))
+            if (LatestFirst().FirstOrDefault(place => _transfers[place]!.Digest == digest && Misses.Contains(_transfers[place]!.Outcome), -1) is var place and >= 0)
             {
                 _transfers[place] = _transfers[place]! with { Upstream = new RecordedUpstream(bytes, duration.TotalSeconds) };
             }
