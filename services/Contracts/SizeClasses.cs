@@ -11,9 +11,6 @@ public static class SizeClasses
 
     private static readonly (string Name, long MaxBytes)[] Classes = [("64KiB", 64 * KiB), ("1MiB", MiB), ("16MiB", 16 * MiB), ("128MiB", 128 * MiB), ("more", long.MaxValue)];
 
-    /// <summary>All classes, by the most bytes that content of the class has; that of the last one is <c>more</c>.</summary>
-    public static IReadOnlyList<string> Names { get; } = [.. Classes.Select(of => of.Name)];
-
-    /// <summary>The class of content by its length in bytes.</summary>
+    /// <summary>The class of content by its length in bytes: the most that content of the class has, as in <c>16MiB</c>; that of the last one is <c>more</c>.</summary>
     public static string Of(long bytes) => Array.Find(Classes, of => bytes <= of.MaxBytes).Name;
 }

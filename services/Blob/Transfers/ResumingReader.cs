@@ -87,7 +87,7 @@ internal sealed partial class ResumingReader(
     public IReadOnlyDictionary<Holder, bool> Contributors => _contributors;
 
     /// <summary>How long ago the reading was begun.</summary>
-    public TimeSpan Elapsed => time.GetElapsedTime(_started);
+    private TimeSpan Elapsed => time.GetElapsedTime(_started);
 
     /// <summary>
     /// Whether the client has been given something. Until then there is one budget for all peers together; later, one for each time a peer is looked for.

@@ -55,5 +55,6 @@ internal static class ExplainReport
 
     private static string Requests(int outstanding) => outstanding == 1 ? "1 request under way" : $"{outstanding} requests under way";
 
-    private static string Seconds(double seconds) => seconds.ToString("0.000", CultureInfo.InvariantCulture) + " s";
+    /// <summary>Seconds to the millisecond.</summary>
+    public static string Seconds(double seconds) => seconds.ToString("0.000", CultureInfo.InvariantCulture) + " s";
 }

@@ -7,6 +7,11 @@ namespace SpegelDapr.Cli.Explain;
 /// <summary>How recorded transfers are written for people: lines, as in <see cref="ExplainReport"/>.</summary>
 internal static class TransfersReport
 {
+    private const long LeastBytesOfSpeed = 64 * 1024;
+
+    /// <summary>A shorter wait is nothing to tell of.</summary>
+    private const double LeastWaitSeconds = 0.1;
+
     public static void Write(RecordedTransfers recorded, TextWriter output)
     {
         output.WriteLine($"{recorded.Node} in {recorded.Location}");
@@ -44,7 +49,7 @@ internal static class TransfersReport
 
         if (transfer.Upstream is { } upstream)
         {
-            output.WriteLine($"    {PullReport.Size(upstream.Bytes)} from the registry in {Seconds(upstream.Seconds)}{SpeedOf(upstream.Bytes, upstream.Seconds)}");
+            output.WriteLine($"    {PullReport.Size(upstream.Bytes)} from the registry in {ExplainReport.Seconds(upstream.Seconds)}{SpeedOf(upstream.Bytes, upstream.Seconds)}");
         }
     }
 
@@ -53,25 +58,18 @@ internal static class TransfersReport
 
     private static string ResultOf(RecordedTransfer transfer)
     {
-        var taken = $"{PullReport.Size(transfer.Bytes)} in {Seconds(transfer.Seconds)}{SpeedOf(transfer.Bytes, transfer.Seconds)}";
+        var taken = $"{PullReport.Size(transfer.Bytes)} in {ExplainReport.Seconds(transfer.Seconds)}{SpeedOf(transfer.Bytes, transfer.Seconds)}";
         string?[] waits =
         [
-            transfer.FirstByteSeconds is { } first ? $"first byte after {Seconds(first)}" : null,
-            transfer.LongestWaitSeconds >= LeastWaitSeconds ? $"longest wait {Seconds(transfer.LongestWaitSeconds.Value)}" : null,
+            transfer.FirstByteSeconds is { } first ? $"first byte after {ExplainReport.Seconds(first)}" : null,
+            transfer.LongestWaitSeconds >= LeastWaitSeconds ? $"longest wait {ExplainReport.Seconds(transfer.LongestWaitSeconds.Value)}" : null,
         ];
         return string.Join(", ", waits.Prepend(
-            transfer.Bytes > 0 ? $"{Title(transfer.Outcome)}: {taken}" : $"{Title(transfer.Outcome)} after {Seconds(transfer.Seconds)}").Where(text => text is not null));
+            transfer.Bytes > 0 ? $"{Title(transfer.Outcome)}: {taken}" : $"{Title(transfer.Outcome)} after {ExplainReport.Seconds(transfer.Seconds)}").Where(text => text is not null));
     }
 
     private static string Title(string outcome) => TierNames.Parse(outcome) is { } tier ? PullReport.Title(tier) : outcome;
 
     /// <summary>What is small says nothing of speed.</summary>
     private static string SpeedOf(long bytes, double seconds) => bytes > LeastBytesOfSpeed && seconds > 0 ? $" ({PullReport.Size((long)(bytes / seconds))}/s)" : "";
-
-    private static string Seconds(double seconds) => seconds.ToString("0.000", CultureInfo.InvariantCulture) + " s";
-
-    private const long LeastBytesOfSpeed = 64 * 1024;
-
-    /// <summary>A shorter wait is nothing to tell of.</summary>
-    private const double LeastWaitSeconds = 0.1;
 }
