@@ -287,9 +287,15 @@ internal sealed class FollowSource(
 
                 if (told is { Parent: null })
                 {
-                    following.Health.Slow(holder, digest);
+                    // Another holder comes before upstream.
+                    var isLast = candidates.Next is null;
+                    if (isLast)
+                    {
+                        following.Health.Slow(holder, digest);
+                    }
+
                     _leaving = new Leaving(holder, null, 0, told);
-                    answer.Leave("it is slow, and upstream is expected to be faster");
+                    answer.Leave(isLast ? "it is slow, and upstream is expected to be faster" : "it is slow, and another has it");
                     return;
                 }
             }
